@@ -161,8 +161,11 @@ pub enum DeepLearningOs {
 
 impl DeepLearningOs {
     /// How the file names it.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("dlami-ubuntu-24.04", Self::Ubuntu2404), ("dlami-ubuntu-22.04", Self::Ubuntu2204), ("dlami-al2023", Self::AmazonLinux2023)];
+    pub const NAMES: [(&'static str, Self); 3] = [
+        ("dlami-ubuntu-24.04", Self::Ubuntu2404),
+        ("dlami-ubuntu-22.04", Self::Ubuntu2204),
+        ("dlami-al2023", Self::AmazonLinux2023),
+    ];
 
     /// AWS's public parameter for this image on `architecture` (`x86_64` or `arm64`).
     #[must_use]

@@ -77,7 +77,8 @@ impl FromStr for Usd {
         let refuse = || InvalidText(format!("`{text}` is not an amount in USD such as `0.40`"));
         let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
         let is_digits = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
-        if whole.is_empty() || !is_digits(whole) || !is_digits(decimals) || (text.contains('.') && decimals.is_empty()) {
+        if whole.is_empty() || !is_digits(whole) || !is_digits(decimals) || (text.contains('.') && decimals.is_empty())
+        {
             return Err(refuse());
         }
         // AWS answers up to ten decimals ("0.1578000000"); what is below a micro-dollar is cut, not rounded up.
@@ -161,7 +162,8 @@ impl Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(self.0 / 3600, "h"), (self.0 / 60 % 60, "m"), (self.0 % 60, "s")];
-        let text: String = units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+        let text: String =
+            units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
         f.pad(&text)
     }
 }
@@ -228,7 +230,13 @@ mod tests {
 
     #[test]
     fn a_period_reads_back_as_itself() {
-        for (text, seconds, shown) in [("8h", 28800, "8h"), ("15m", 900, "15m"), ("90s", 90, "1m30s"), ("1h30m", 5400, "1h30m"), ("36h", 129_600, "36h")] {
+        for (text, seconds, shown) in [
+            ("8h", 28800, "8h"),
+            ("15m", 900, "15m"),
+            ("90s", 90, "1m30s"),
+            ("1h30m", 5400, "1h30m"),
+            ("36h", 129_600, "36h"),
+        ] {
             let period: Period = text.parse().unwrap();
             assert_eq!((period.as_secs(), period.to_string().as_str()), (seconds, shown));
             assert_eq!(shown.parse::<Period>().unwrap(), period);

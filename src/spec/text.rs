@@ -42,7 +42,9 @@ impl FromStr for WorkerName {
         if starts_well && is_plain && text.len() <= Self::MAX_LEN {
             return Ok(Self(text.to_owned()));
         }
-        Err(InvalidText(format!("`{text}` is not a name: it starts with a letter a-z, holds a-z, 0-9 and `-`, and is at most 40 characters long")))
+        Err(InvalidText(format!(
+            "`{text}` is not a name: it starts with a letter a-z, holds a-z, 0-9 and `-`, and is at most 40 characters long"
+        )))
     }
 }
 
@@ -156,7 +158,8 @@ pub struct UnknownKey(pub String);
 /// Whether `key` can be an environment variable, and so a parameter's key.
 #[must_use]
 pub fn is_key(key: &str) -> bool {
-    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 impl fmt::Display for Text {
@@ -184,7 +187,9 @@ impl FromStr for Text {
             };
             let key = &after[..end];
             if !is_key(key) {
-                return Err(InvalidText(format!("`${{{key}}}` does not name a parameter: a key holds letters, digits and `_`, and starts with no digit")));
+                return Err(InvalidText(format!(
+                    "`${{{key}}}` does not name a parameter: a key holds letters, digits and `_`, and starts with no digit"
+                )));
             }
             parts.push(Part::Parameter(key.to_owned()));
             rest = &after[end + 1..];
@@ -223,7 +228,9 @@ mod tests {
     #[test]
     fn a_key_is_the_last_level_of_a_name_under_its_path_only() {
         let path: ParameterPath = "/a/b".parse().unwrap();
-        for (name, key) in [("/a/b/K", Some("K")), ("/a/b/c/K", None), ("/a/bc/K", None), ("/a/b/", None), ("/a/b", None)] {
+        for (name, key) in
+            [("/a/b/K", Some("K")), ("/a/b/c/K", None), ("/a/bc/K", None), ("/a/b/", None), ("/a/b", None)]
+        {
             assert_eq!(path.key_of(name), key, "{name}");
         }
     }
@@ -231,7 +238,9 @@ mod tests {
     #[test]
     fn a_text_keeps_what_it_does_not_understand_and_names_what_it_lacks() {
         let values = BTreeMap::from([("A".to_owned(), "1$".to_owned()), ("B_2".to_owned(), String::new())]);
-        for (text, resolved) in [("", ""), ("$A", "$A"), ("${A}", "1$"), ("x${A}y${B_2}${A}z", "x1$y1$z"), ("$${A}", "$1$")] {
+        for (text, resolved) in
+            [("", ""), ("$A", "$A"), ("${A}", "1$"), ("x${A}y${B_2}${A}z", "x1$y1$z"), ("$${A}", "$1$")]
+        {
             let parsed: Text = text.parse().unwrap();
             assert_eq!(parsed.resolve(&values).as_deref(), Ok(resolved), "{text}");
             assert_eq!(parsed.to_string(), text);

@@ -1,0 +1,424 @@
+//! Carries a plan out: what depends on nothing side by side, the rest along AWS's own dependencies, then the launch and
+//! the wait.
+//!
+//! ```text
+//! security group ─┬─ launch template ─┬─ launch ── wait
+//! parameters ─────│───────────────────┤
+//! role ┬─ policy ─│───────────────────┤
+//!      └─ profile holds role ─────────┘
+//! ```
+//!
+//! Branches are joined, never raced: when one fails the others end first, so that nothing is under way, and so unknown,
+//! when the command says what exists.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::cloud::{Cloud, poll};
+use crate::decide::classify::{Ended, classify_end};
+use crate::decide::names;
+use crate::decide::offers::{Offer, Ranking, none_left};
+use crate::decide::workers::{Goal, Progress, Worker, progress, slots_to_fill};
+use crate::error::{Error, Kind as Failed, Result};
+use crate::journal::Journal;
+use crate::plan::{Observed, Plan, is_fresh};
+use crate::resource::launch_template::Ready;
+use crate::resource::worker::launch::{Order, Watch, launch, reject_pool};
+use crate::resource::{Action, Change, Kind, launch_template, parameters, role, security_group, worker};
+use crate::spec::{Spec, Usd};
+use crate::ui::{Ui, Waiting};
+
+/// What an `apply` or `up` works with.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// AWS.
+    pub cloud: &'a Cloud,
+    /// The file.
+    pub spec: &'a Spec,
+    /// The terminal.
+    pub ui: &'a Ui,
+    /// What was done.
+    pub journal: &'a Journal,
+}
+
+/// The foundation, ready for a launch.
+#[derive(Debug, Clone)]
+pub struct Foundation {
+    /// The Spot template.
+    pub template: Ready,
+    /// The security group's id.
+    pub group: String,
+}
+
+impl Run<'_> {
+    /// Makes or mends security group, role, parameters and launch templates.
+    ///
+    /// # Errors
+    /// The first failure, after everything under way has ended.
+    pub async fn foundation(&self, plan: &Plan, observed: &Observed) -> Result<Foundation> {
+        let _waiting = plan.has_changes().then(|| self.ui.wait("making the foundation"));
+        let (cloud, journal) = (self.cloud, self.journal);
+        let change = |kind: Kind, name: &str| {
+            plan.changes.iter().find(|change| change.kind == kind && change.name == name).cloned()
+        };
+        let made = |kind: Kind, name: &str, id: Option<&str>| {
+            if let Some(change) = change(kind, name) {
+                journal.changed(change.id(id.map(str::to_owned)));
+            }
+        };
+        let templates = async {
+            let (desired, groups) = (&plan.group, &observed.groups);
+            let created = |id: &str| made(Kind::SecurityGroup, &desired.name, Some(id));
+            let group = security_group::apply(cloud, desired, groups, created).await?;
+            let one = |desired: &launch_template::Desired, observed| {
+                let desired = desired.clone();
+                let group = group.clone();
+                async move {
+                    let created = |id: &str| made(Kind::LaunchTemplate, &desired.name, Some(id));
+                    launch_template::apply(cloud, &desired, observed, &group, created).await
+                }
+            };
+            let (spot, twin) = futures::join!(
+                one(&plan.spot, observed.templates.spot.as_ref()),
+                one(&plan.any_market, observed.templates.any_market.as_ref())
+            );
+            let template = spot?;
+            twin?;
+            Ok::<_, Error>(Foundation { template, group })
+        };
+        let role = async {
+            let created = |kind: Kind| made(kind, &plan.role.name, None);
+            role::apply(cloud, &plan.role, &observed.role, created).await
+        };
+        let (wished, diff) = &plan.parameters;
+        let parameters = parameters::apply(cloud, wished, diff, |change| journal.changed(change.clone()));
+        let (foundation, role, parameters) = futures::join!(templates, role, parameters);
+        role?;
+        parameters?;
+        let foundation = foundation?;
+        for group in security_group::stale(&plan.group, &observed.groups) {
+            security_group::destroy(cloud, group).await?;
+        }
+        self.record(plan);
+        Ok(foundation)
+    }
+
+    /// Updates are in the journal when all is done; what was created is there already.
+    fn record(&self, plan: &Plan) {
+        let known = self.journal.changes();
+        let missing = plan.changes.iter().filter(|change| {
+            change.is_needed() && !known.iter().any(|done| done.kind == change.kind && done.name == change.name)
+        });
+        missing.cloned().for_each(|change| self.journal.changed(change));
+    }
+
+    /// Launches what is missing and waits for it. What AWS refused is left in `ranking.rejected`.
+    ///
+    /// # Errors
+    /// Nothing left to try; no definite answer; the time ran out; a worker ended before it got there.
+    pub async fn workers(
+        &self,
+        plan: &Plan,
+        observed: &Observed,
+        foundation: &Foundation,
+        goal: &Wait,
+        ranking: &mut Ranking,
+    ) -> Result<Vec<Worker>> {
+        let mut order = Order {
+            stack: &self.spec.name,
+            template: foundation.template.clone(),
+            group: &foundation.group,
+            tags: plan.worker_tags.clone(),
+            max_price: plan.max_price,
+            is_fresh: is_fresh(plan, observed),
+        };
+        let mut workers = observed.workers.clone();
+        let mut launched = BTreeSet::new();
+        let mut slots = plan.slots.clone();
+        loop {
+            if !slots.is_empty() {
+                let narrator = Narrator::new(self, ranking);
+                self.journal.launching(true);
+                let result = launch(self.cloud, &order, ranking, slots, &narrator).await;
+                self.journal.launching(false);
+                let new = narrator.finish();
+                launched.extend(new.iter().map(|worker| worker.id.clone()));
+                workers.retain(|known| !new.iter().any(|worker| worker.id == known.id));
+                workers.extend(new);
+                result?;
+            }
+            if goal.goal == Goal::Launched {
+                return Ok(workers);
+            }
+            match self.wait(goal, &launched, workers).await? {
+                Waited::Done(workers) => return Ok(workers),
+                Waited::TakenBack(worker, now) => {
+                    let reason = worker.state_reason.clone().unwrap_or_default();
+                    let kind = match classify_end(&reason) {
+                        Ended::Quota => Failed::Quota,
+                        Ended::Capacity | Ended::OnPurpose => Failed::Capacity,
+                    };
+                    self.ui.warn(&format!("{} ended by itself ({reason}); trying the next offer", worker.id));
+                    reject_pool(ranking, &worker, &reason, kind);
+                    if ranking.offers.is_empty() {
+                        return Err(none_left(ranking, &self.cloud.region));
+                    }
+                    slots = slots_to_fill(&now, goal.count);
+                    // The token of that slot is used up only in that pool; another pool's is another.
+                    order.template.generation = order.template.generation.max(worker.generation.unwrap_or(1));
+                    workers = now;
+                }
+            }
+        }
+    }
+
+    /// Looks until as many as wished got there. Each look also ends what two racing runs launched twice.
+    async fn wait(&self, goal: &Wait, launched: &BTreeSet<String>, before: Vec<Worker>) -> Result<Waited> {
+        let mut waiting: Option<Waiting> = None;
+        let what = if goal.goal == Goal::Ready { "ready" } else { "running" };
+        let pace = poll::Pace { limit: goal.limit, ..poll::STATE };
+        let mut seen = before;
+        let answer = poll::poll(pace, async || {
+            let mut workers = worker::observe(self.cloud, &self.spec.name).await?;
+            for extra in worker::end_duplicates(self.cloud, &mut workers).await? {
+                self.journal.ended(&extra);
+                self.ui.note(&format!("{extra} was launched by another run for the same slot and is ended"));
+            }
+            let look = match progress(&workers, launched, goal.count, goal.goal) {
+                Progress::Done => poll::Look::Done(Waited::Done(workers.clone())),
+                Progress::Waiting(text) => {
+                    let label = format!("waiting until {what}: {text}");
+                    match &mut waiting {
+                        Some(waiting) => waiting.update(&label),
+                        None => waiting = Some(self.ui.wait(&label)),
+                    }
+                    poll::Look::Again
+                }
+                Progress::Lost(worker) => {
+                    let reason = worker.state_reason.clone().unwrap_or_default();
+                    self.journal.ended(&worker.id);
+                    match classify_end(&reason) {
+                        Ended::OnPurpose => return Err(ended(worker, what)),
+                        Ended::Capacity | Ended::Quota => {
+                            poll::Look::Done(Waited::TakenBack(worker.clone(), workers.clone()))
+                        }
+                    }
+                }
+                Progress::Failed(worker, why) => {
+                    return Err(Error::new(Failed::Worker, format!("{} failed before it was ready: {why}", worker.id)));
+                }
+            };
+            seen = workers;
+            Ok::<_, Error>(look)
+        })
+        .await?;
+        answer.map_err(|poll::TimedOut| {
+            let states: Vec<String> = seen
+                .iter()
+                .filter(|worker| worker.state.is_live())
+                .map(|worker| format!("{} is {}", worker.id, worker.phase.as_deref().unwrap_or(worker.state.as_str())))
+                .collect();
+            let states = if states.is_empty() { "no worker is visible".to_owned() } else { states.join(", ") };
+            Error::new(Failed::Timeout, format!("not {what} in {}s: {states}", goal.limit.as_secs()))
+                .hint(format!("it goes on without this command; look: spotctl status --name {}", self.spec.name))
+                .hint(format!("end it: spotctl down --name {}", self.spec.name))
+        })
+    }
+}
+
+fn ended(worker: &Worker, what: &str) -> Error {
+    let reason = worker.state_reason.as_deref().unwrap_or("no reason given");
+    let phase = worker.phase.as_deref().map_or_else(String::new, |phase| format!(", its last phase was {phase}"));
+    let message = format!("{} is {} before it was {what}: {reason}{phase}", worker.id, worker.state.as_str());
+    let error = Error::new(Failed::Worker, message);
+    if reason == "Client.InternalError" {
+        return error.hint("with volumes encrypted by a key of your own, the role AWSServiceRoleForEC2Spot needs a grant on it");
+    }
+    error
+}
+
+/// How far `up` waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// Which state.
+    pub goal: Goal,
+    /// How many workers.
+    pub count: u32,
+    /// How long.
+    pub limit: Duration,
+}
+
+#[derive(Debug)]
+enum Waited {
+    Done(Vec<Worker>),
+    /// AWS ended this one by itself.
+    TakenBack(Worker, Vec<Worker>),
+}
+
+/// Tells the journal and the terminal what the launch does.
+struct Narrator<'a> {
+    run: &'a Run<'a>,
+    prices: Vec<Offer>,
+    launched: RefCell<Vec<Worker>>,
+    waiting: RefCell<Option<Waiting>>,
+}
+
+impl<'a> Narrator<'a> {
+    fn new(run: &'a Run<'a>, ranking: &Ranking) -> Self {
+        Self { run, prices: ranking.offers.clone(), launched: RefCell::default(), waiting: RefCell::default() }
+    }
+
+    fn price(&self, worker: &Worker) -> Option<Usd> {
+        let is_it = |offer: &&Offer| offer.instance_type == worker.instance_type && offer.zone.0 == worker.zone;
+        self.prices.iter().find(is_it).and_then(|offer| offer.price)
+    }
+
+    fn finish(self) -> Vec<Worker> {
+        self.launched.into_inner()
+    }
+}
+
+impl Watch for Narrator<'_> {
+    fn trying(&self, offer: &Offer) {
+        let price = offer.price.map_or_else(|| "price unknown".to_owned(), |price| format!("{price} USD an hour"));
+        let label = format!("launching {} in {}, {price}", offer.instance_type, offer.zone);
+        let mut waiting = self.waiting.borrow_mut();
+        match waiting.as_mut() {
+            Some(waiting) => waiting.update(&label),
+            None => *waiting = Some(self.run.ui.wait(&label)),
+        }
+    }
+
+    fn launched(&self, worker: &Worker) {
+        self.run.journal.launched(worker, self.price(worker));
+        self.launched.borrow_mut().push(worker.clone());
+    }
+
+    fn note(&self, text: String) {
+        self.run.ui.note(&text);
+    }
+}
+
+/// What `down` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Downed {
+    /// Instances that were told to end.
+    pub terminated: Vec<String>,
+    /// Requests that were cancelled.
+    pub cancelled: Vec<String>,
+}
+
+/// Ends these workers, or all of the stack, and moves the generation on, so that the next `up` asks with new tokens.
+///
+/// # Errors
+/// An id that is not this stack's; a call's failure; the time ran out.
+pub async fn down(
+    cloud: &Cloud,
+    stack: &crate::spec::WorkerName,
+    only: &[String],
+    limit: Option<Duration>,
+    ui: &Ui,
+) -> Result<Downed> {
+    let (workers, templates, requests) = futures::try_join!(
+        worker::observe(cloud, stack),
+        launch_template::observe(cloud, stack),
+        worker::open_requests(cloud, stack)
+    )?;
+    if let Some(unknown) = only.iter().find(|id| !workers.iter().any(|worker| worker.id == **id)) {
+        return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
+            .hint(format!("its workers: spotctl status --name {stack}")));
+    }
+    let is_meant = |worker: &&Worker| !worker.state.is_over() && (only.is_empty() || only.contains(&worker.id));
+    let ids: Vec<&str> = workers.iter().filter(is_meant).map(|worker| worker.id.as_str()).collect();
+    let requests = if only.is_empty() { requests } else { Vec::new() };
+    let move_on = async {
+        match templates.spot.as_ref().filter(|found| found.is_ours() && !ids.is_empty()) {
+            Some(found) => launch_template::set_generation(cloud, &found.id, found.generation + 1).await,
+            None => Ok(()),
+        }
+    };
+    let (ended, cancelled, moved) = futures::join!(
+        worker::terminate(cloud, &ids),
+        worker::cancel_requests(cloud, &requests),
+        move_on
+    );
+    ended?;
+    cancelled?;
+    moved?;
+    let meant: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    if let Some(limit) = limit {
+        // Those that were ending already are waited for too: `down` is over when nothing is left.
+        let mut pending = meant.clone();
+        let over = |worker: &&Worker| worker.state == crate::decide::workers::State::ShuttingDown;
+        pending.extend(workers.iter().filter(over).filter(|_| only.is_empty()).map(|worker| worker.id.clone()));
+        if !pending.is_empty() {
+            let mut waiting = ui.wait(&format!("waiting until {} ended", count(pending.len())));
+            let pace = poll::Pace { limit, ..poll::STATE };
+            worker::gone(cloud, stack, &pending, pace, |workers| {
+                let left = workers
+                    .iter()
+                    .filter(|w| pending.contains(&w.id) && w.state != crate::decide::workers::State::Terminated)
+                    .count();
+                if left > 0 {
+                    waiting.update(&format!("waiting until {} ended", count(left)));
+                }
+            })
+            .await
+            .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))?;
+        }
+    }
+    Ok(Downed { terminated: meant.into_iter().collect(), cancelled: requests })
+}
+
+fn count(workers: usize) -> String {
+    if workers == 1 { "1 worker has".to_owned() } else { format!("{workers} workers have") }
+}
+
+/// Removes everything the stack made, workers excepted: they are gone by now. Answers what was removed.
+///
+/// # Errors
+/// The first failure, after everything under way has ended.
+pub async fn destroy(
+    cloud: &Cloud,
+    stack: &crate::spec::WorkerName,
+    journal: &Journal,
+) -> Result<()> {
+    let (groups, role, templates, names) = futures::try_join!(
+        security_group::observe(cloud, stack),
+        role::observe(cloud, stack),
+        launch_template::observe(cloud, stack),
+        parameters::owned_names(cloud, stack)
+    )?;
+    let deleted = |kind: Kind, name: &str, id: Option<&str>| {
+        journal.changed(Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned)));
+    };
+    let templates = async {
+        for found in [&templates.spot, &templates.any_market].into_iter().flatten().filter(|found| found.is_ours()) {
+            launch_template::destroy(cloud, &found.id).await?;
+            deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));
+        }
+        Ok::<_, Error>(())
+    };
+    let groups = async {
+        for group in security_group::owned(&groups) {
+            security_group::destroy(cloud, group).await?;
+            deleted(Kind::SecurityGroup, &names::base(stack), Some(&group.id));
+        }
+        Ok::<_, Error>(())
+    };
+    let role_gone = async {
+        role::destroy(cloud, stack, &role).await?;
+        role::owned(&role).into_iter().for_each(|kind| deleted(kind, &names::role(stack, &cloud.region), None));
+        Ok::<_, Error>(())
+    };
+    let values = async {
+        let names: Vec<String> = names.into_iter().collect();
+        parameters::delete(cloud, &names).await?;
+        names.iter().for_each(|name| deleted(Kind::Parameter, name, None));
+        Ok::<_, Error>(())
+    };
+    let (templates, groups, role_gone, values) = futures::join!(templates, groups, role_gone, values);
+    templates.and(groups).and(role_gone).and(values)
+}
+

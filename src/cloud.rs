@@ -1,0 +1,130 @@
+//! The edge to AWS: the only maker of clients, the one wrapper round every call, the one poll loop.
+//!
+//! Above this module nothing sees an SDK error: a call that failed is a [`Failure`] with AWS's code, request id and a
+//! [`Class`]. The SDK's own retry (standard mode) serves every call but the launch, because EC2 answers "no capacity" as
+//! HTTP 500, which that retry repeats in silence; [`Cloud::launcher`] has none.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+
+use crate::error::{Error, Kind, Result};
+use crate::sandbox;
+use crate::settings::{SANDBOX_STATE, Settings};
+
+pub mod call;
+pub mod poll;
+
+pub use call::{Failure, call};
+
+/// Attempts of the SDK's retry for everything but the launch.
+const ATTEMPTS: u32 = 5;
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long one attempt may take; AWS answers the calls made here within two seconds.
+const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// AWS in one account and region.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// EC2.
+    pub ec2: aws_sdk_ec2::Client,
+    /// EC2 without the SDK's retry, for `RunInstances` alone.
+    pub launcher: aws_sdk_ec2::Client,
+    /// Parameter Store.
+    pub ssm: aws_sdk_ssm::Client,
+    /// IAM, which is global.
+    pub iam: aws_sdk_iam::Client,
+    /// Service Quotas.
+    pub quotas: aws_sdk_servicequotas::Client,
+    /// Who we are.
+    pub sts: aws_sdk_sts::Client,
+    /// The region every regional client talks to.
+    pub region: String,
+}
+
+impl Cloud {
+    /// Makes the clients. Nothing is called yet, credentials are looked for at the first call.
+    ///
+    /// # Errors
+    /// No region anywhere, or the sandbox's state cannot be opened.
+    pub async fn connect(settings: &Settings) -> Result<Self> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build());
+        if let Some(region) = &settings.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &settings.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(url) = &settings.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        if settings.sandbox {
+            let sandbox = sandbox::Sandbox::open(Path::new(SANDBOX_STATE).to_owned())
+                .map_err(|error| Error::usage(format!("opening the sandbox in `{SANDBOX_STATE}`: {error}")))?;
+            loader = loader
+                .credentials_provider(Credentials::new("SANDBOX", "sandbox", None, None, "sandbox"))
+                .http_client(sandbox::client::http_client(sandbox));
+        }
+        Self::from_config(&loader.load().await)
+    }
+
+    /// Makes the clients from a ready configuration; the tests' way in.
+    ///
+    /// # Errors
+    /// No region.
+    pub fn from_config(config: &SdkConfig) -> Result<Self> {
+        let region = config.region().map(ToString::to_string).ok_or_else(|| {
+            Error::usage("no AWS region: neither `--region`, `AWS_REGION`, the file nor the AWS profile names one")
+                .hint("add `region: us-east-1` to the file, or pass --region us-east-1")
+        })?;
+        let launcher = aws_sdk_ec2::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        Ok(Self {
+            ec2: aws_sdk_ec2::Client::new(config),
+            launcher: aws_sdk_ec2::Client::from_conf(launcher),
+            ssm: aws_sdk_ssm::Client::new(config),
+            iam: aws_sdk_iam::Client::new(config),
+            quotas: aws_sdk_servicequotas::Client::new(config),
+            sts: aws_sdk_sts::Client::new(config),
+            region,
+        })
+    }
+
+    /// The account and the partition (`aws`, `aws-cn`, `aws-us-gov`) of the credentials.
+    ///
+    /// # Errors
+    /// The call's failure.
+    pub async fn caller(&self) -> Result<Caller> {
+        let answer = call("GetCallerIdentity", self.sts.get_caller_identity().send())
+            .await
+            .map_err(|failure| failure.doing("asking who the credentials belong to"))?;
+        let arn = answer.arn().unwrap_or_default();
+        Ok(Caller {
+            account: answer.account().unwrap_or_default().to_owned(),
+            partition: arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned(),
+            arn: arn.to_owned(),
+        })
+    }
+}
+
+/// Whose credentials these are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// `aws`, `aws-cn` or `aws-us-gov`.
+    pub partition: String,
+    /// The user or the assumed role.
+    pub arn: String,
+}
+
+/// What an answer lacks that AWS always sends.
+pub(crate) fn lacking(field: &str, operation: &str) -> Error {
+    Error::new(Kind::Aws, format!("the answer to {operation} lacks `{field}`"))
+}

@@ -1,0 +1,128 @@
+//! One wrapper round every call: a trace line, AWS's code and request id, a class.
+
+use std::error::Error as _;
+use std::fmt::Debug;
+use std::time::Instant;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use crate::decide::classify::{Class, classify};
+use crate::error::{Error, Kind};
+
+/// A call that did not succeed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// AWS's name of the operation.
+    pub operation: &'static str,
+    /// What it means.
+    pub class: Class,
+    /// AWS's error code; `None` where there was no answer.
+    pub code: Option<String>,
+    /// AWS's sentence, or the network's.
+    pub message: String,
+    /// AWS's request id.
+    pub request_id: Option<String>,
+    /// No credentials were found, as opposed to refused ones.
+    pub without_credentials: bool,
+}
+
+/// Makes one call and says at `-v` that it was made. Inputs and outputs are never logged: parameters are secrets.
+///
+/// # Errors
+/// Whatever the SDK answered, classified.
+pub async fn call<T, E>(
+    operation: &'static str,
+    request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<T, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
+{
+    let began = Instant::now();
+    // The SDK's futures are large; on the heap they do not swell every caller's.
+    let answer = Box::pin(request).await.map_err(|error| Failure::from_sdk(operation, &error));
+    let took = began.elapsed();
+    match &answer {
+        Ok(_) => tracing::info!(operation, ?took, "called"),
+        Err(failure) => {
+            let code = failure.code.as_deref().unwrap_or("-");
+            tracing::info!(operation, ?took, code, request_id = failure.request_id.as_deref(), "failed");
+        }
+    }
+    answer
+}
+
+impl Failure {
+    fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
+    {
+        let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+        let header = |name| error.raw_response().and_then(|response| response.headers().get(name)).map(str::to_owned);
+        let request_id = error
+            .as_service_error()
+            .and_then(|service| service.meta().extra("aws_request_id").map(str::to_owned))
+            .or_else(|| header("x-amzn-requestid"))
+            .or_else(|| header("x-amz-request-id"));
+        let code = error.as_service_error().and_then(ProvideErrorMetadata::code).map(str::to_owned);
+        let without_credentials = chain(error).any(|cause| cause.downcast_ref::<CredentialsError>().is_some());
+        let (class, message) = match (&code, error) {
+            (Some(code), SdkError::ServiceError(service)) => {
+                let message = service.err().message().unwrap_or("no message").to_owned();
+                (classify(code, &message, status), message)
+            }
+            _ if without_credentials => (Class::Access, innermost(error)),
+            // An error without a code: a body cut short, a proxy's page. What it did is unknown.
+            (None, SdkError::ServiceError(_)) => {
+                let class = match status {
+                    429 => Class::Throttled,
+                    401 | 403 => Class::Access,
+                    _ => Class::Server,
+                };
+                (class, format!("HTTP {status} without an error code"))
+            }
+            _ => (Class::Network, innermost(error)),
+        };
+        Self { operation, class, code, message, request_id, without_credentials }
+    }
+
+    /// The failure as users read it; `doing` says what was being done, to what.
+    #[must_use]
+    pub fn doing(self, doing: &str) -> Error {
+        if self.without_credentials {
+            return Error::new(Kind::Access, format!("{doing}: no AWS credentials ({})", self.message))
+                .hint("AWS looks in: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or --profile in ~/.aws/config, SSO (aws sso login), web identity, the container's and the instance's role")
+                .hint("without an account: spotctl --sandbox up");
+        }
+        let said = match &self.code {
+            Some(code) => format!("{} ({code})", self.message),
+            None => self.message.clone(),
+        };
+        let mut error = Error::new(self.class.kind(), format!("{doing}: {} answered: {said}", self.operation));
+        if self.class == Class::Network {
+            error.message = format!("{doing}: no answer to {}: {said}", self.operation);
+        }
+        if self.class == Class::Access {
+            error = error
+                .hint(format!("{} must be allowed; what spotctl needs: spotctl render policy operator", self.operation));
+        }
+        error.code = self.code;
+        error.request_id = self.request_id;
+        error
+    }
+}
+
+fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The last cause is the one that says something (`connection refused`); those before it name SDK layers.
+fn innermost<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + 'static,
+    R: Debug + 'static,
+{
+    let last = error.source().map(|source| chain(source).last().map_or_else(String::new, ToString::to_string));
+    last.filter(|text| !text.is_empty()).unwrap_or_else(|| error.to_string())
+}

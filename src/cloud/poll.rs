@@ -1,0 +1,111 @@
+//! The one poll loop, and the only place that sleeps. SDK waiters are not used: theirs poll every 15 seconds at least.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How a thing is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Before the second look; later looks come slower.
+    pub first: Duration,
+    /// The slowest.
+    pub slowest: Duration,
+    /// How long at all.
+    pub limit: Duration,
+}
+
+/// For what AWS has just made, or says that it exists: reads are eventually consistent, by seconds.
+pub const VISIBLE_SOON: Pace = Pace {
+    first: Duration::from_millis(300),
+    slowest: Duration::from_secs(2),
+    limit: Duration::from_secs(30),
+};
+
+/// For what AWS lets go of once the instances that used it are gone: their network interfaces outlive them by seconds.
+pub const RELEASED_SOON: Pace = Pace {
+    first: Duration::from_millis(500),
+    slowest: Duration::from_secs(3),
+    limit: Duration::from_secs(120),
+};
+
+/// For a definite answer to a launch: a new instance profile has taken over two minutes to reach EC2.
+pub const LAUNCH: Pace = Pace {
+    first: Duration::from_millis(500),
+    slowest: Duration::from_secs(5),
+    limit: Duration::from_secs(300),
+};
+
+/// For an instance's state; the limit is the caller's.
+pub const STATE: Pace = Pace {
+    first: Duration::from_millis(700),
+    slowest: Duration::from_secs(5),
+    limit: Duration::from_secs(300),
+};
+
+/// What one look came to.
+#[derive(Debug)]
+pub enum Look<T> {
+    /// There it is.
+    Done(T),
+    /// Not yet.
+    Again,
+}
+
+/// The time ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimedOut;
+
+/// Looks until `look` is done, fails or the time is over. The first look comes at once.
+///
+/// # Errors
+/// The look's own error, or `Ok(Err(TimedOut))` when the time ran out.
+pub async fn poll<T, E>(
+    pace: Pace,
+    mut look: impl AsyncFnMut() -> Result<Look<T>, E>,
+) -> Result<Result<T, TimedOut>, E> {
+    let end = Instant::now() + pace.limit;
+    let mut pause = pace.first;
+    loop {
+        if let Look::Done(done) = look().await? {
+            return Ok(Ok(done));
+        }
+        if Instant::now() + pause > end {
+            return Ok(Err(TimedOut));
+        }
+        sleep(pause).await;
+        pause = pause.mul_f32(1.5).min(pace.slowest);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the module that sleeps")]
+async fn sleep(pause: Duration) {
+    tokio::time::sleep(pause).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace =
+        Pace { first: Duration::from_secs(1), slowest: Duration::from_secs(3), limit: Duration::from_secs(10) };
+
+    #[tokio::test(start_paused = true)]
+    async fn it_looks_at_once_then_slower_and_stops_in_time() {
+        let began = Instant::now();
+        let mut looks = Vec::new();
+        let answer: Result<Result<(), TimedOut>, ()> = poll(PACE, async || {
+            looks.push(began.elapsed().as_millis());
+            Ok(Look::Again)
+        })
+        .await;
+        assert_eq!(answer, Ok(Err(TimedOut)));
+        assert_eq!(looks, [0, 1000, 2500, 4750, 7750]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_while_looking_is_never_taken_for_success() {
+        let answer = poll::<(), _>(PACE, async || Err("lost")).await;
+        assert_eq!(answer, Err("lost"));
+    }
+}

@@ -1,0 +1,93 @@
+//! Whether each `${X}` of the file has its parameter, before anything is made that would fail on the box.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::user_data::BUILT_IN;
+use crate::error::{Error, Result};
+use crate::spec::{Selection, Spec, Text};
+
+/// Checks every `${X}` and every key that the file lists against the keys that a worker will find.
+///
+/// # Errors
+/// All that are missing, in one error.
+pub fn check(spec: &Spec, keys: &BTreeSet<String>) -> Result<()> {
+    let container = &spec.container;
+    let access = &spec.access;
+    let texts: [(&str, Vec<&Text>); 6] = [
+        ("container.image", vec![&container.image]),
+        ("container.env", container.env.values().collect()),
+        ("container.args", container.args.iter().collect()),
+        ("container.command", container.command.iter().collect()),
+        ("access.queues", access.queues.iter().collect()),
+        ("access.buckets", access.buckets.iter().map(|(bucket, _)| bucket).collect()),
+    ];
+    let is_known = |key: &str| keys.contains(key) || BUILT_IN.contains(&key);
+    let mut missing: BTreeMap<String, &str> = BTreeMap::new();
+    for (place, texts) in &texts {
+        for key in texts.iter().flat_map(|text| text.keys()).filter(|key| !is_known(key)) {
+            missing.entry(key.to_owned()).or_insert(place);
+        }
+    }
+    if let Selection::Keys(listed) = &container.parameters {
+        for key in listed.iter().filter(|key| !is_known(key)) {
+            missing.entry(key.clone()).or_insert("container.parameters");
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> = missing.iter().map(|(key, place)| format!("`{key}` ({place})")).collect();
+    let path = &spec.parameters.path;
+    let file = spec.parameters.file.as_ref().map_or_else(|| ".env".to_owned(), |file| file.display().to_string());
+    Err(Error::usage(format!("no parameter under {path} and no line in the `.env` for {}", list.join(", ")))
+        .hint(format!("add it to {file}, one KEY=value a line")))
+}
+
+/// `${AWS_REGION}` in the `.env` must be the region in use: a worker would look for its queue elsewhere.
+///
+/// # Errors
+/// It differs.
+pub fn check_region(values: &BTreeMap<String, String>, region: &str) -> Result<()> {
+    match values.get("AWS_REGION") {
+        Some(other) if other != region => Err(Error::usage(format!(
+            "the parameter `AWS_REGION` says {other}, and the region in use is {region}"
+        ))
+        .hint(format!("change one of them; the region comes from --region, AWS_REGION, the file, the profile, in this order; to use {other}: --region {other}"))),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(text: &str) -> Spec {
+        crate::config::parse(text, std::path::Path::new("x")).unwrap()
+    }
+
+    #[test]
+    fn all_missing_parameters_are_named_at_once() {
+        let spec = spec(
+            "name: w\ncontainer:\n  image: \"${REPO}:${TAG}\"\n  parameters: [LISTED]\naccess: {queues: [\"${QUEUE}\"]}\n",
+        );
+        let keys = BTreeSet::from(["TAG".to_owned()]);
+        let message = check(&spec, &keys).unwrap_err().message;
+        for part in ["`LISTED` (container.parameters)", "`QUEUE` (access.queues)", "`REPO` (container.image)"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains("TAG"), "{message}");
+    }
+
+    #[test]
+    fn the_region_and_the_account_need_no_parameter() {
+        let spec = spec("name: w\ncontainer: {image: \"${AWS_ACCOUNT_ID}.dkr.ecr.${AWS_REGION}.amazonaws.com/x\"}\n");
+        assert!(check(&spec, &BTreeSet::new()).is_ok());
+    }
+
+    #[test]
+    fn another_region_in_the_env_is_an_error() {
+        let values = BTreeMap::from([("AWS_REGION".to_owned(), "eu-west-1".to_owned())]);
+        assert!(check_region(&values, "us-east-1").is_err());
+        assert!(check_region(&values, "eu-west-1").is_ok());
+    }
+}

@@ -1,0 +1,269 @@
+//! Which workers there are, which are too many, and what a wait has come to. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::names::Market;
+use crate::spec::Period;
+
+/// EC2's instance states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Being started.
+    Pending,
+    /// Up; billed.
+    Running,
+    /// On-demand only: on its way to `stopped`.
+    Stopping,
+    /// On-demand only: its volume is billed.
+    Stopped,
+    /// On its way out; not billed any more.
+    ShuttingDown,
+    /// Gone.
+    Terminated,
+}
+
+impl State {
+    /// EC2's word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+        }
+    }
+
+    /// Counts as a worker.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        matches!(self, Self::Pending | Self::Running)
+    }
+
+    /// Has ended or is ending.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::ShuttingDown | Self::Terminated)
+    }
+}
+
+/// An instance that carries the stack's tag, whoever launched it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// `i-…`.
+    pub id: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// Zone.
+    pub zone: String,
+    /// How it is bought.
+    pub market: Market,
+    /// EC2's state.
+    pub state: State,
+    /// When AWS launched it.
+    pub launched_at: Timestamp,
+    /// When it runs and has one.
+    pub public_ip: Option<String>,
+    /// `sir-…`.
+    pub spot_request: Option<String>,
+    /// Which of the wished workers; `None`: not launched by `up`.
+    pub slot: Option<u32>,
+    /// Which round; `None`: not launched by `up`.
+    pub generation: Option<u64>,
+    /// The hard end counted from launch; `None`: none, or the tag is missing.
+    pub lifetime: Option<Period>,
+    /// What the box last said of itself.
+    pub phase: Option<String>,
+    /// Why it ended, EC2's code.
+    pub state_reason: Option<String>,
+}
+
+impl Worker {
+    /// When it ends itself at the latest: launch plus lifetime, computed, never stored.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.launched_at.checked_add(self.lifetime?.duration()).ok()
+    }
+}
+
+/// Slots to fill so that `count` workers live; those that no spotctl launched count too, and nobody is ever ended.
+#[must_use]
+pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<u32> {
+    let live = || workers.iter().filter(|worker| worker.state.is_live());
+    let held: BTreeSet<u32> = live().filter_map(|worker| worker.slot).collect();
+    let have = u32::try_from(live().count()).unwrap_or(u32::MAX);
+    (0..).filter(|slot| !held.contains(slot)).take(count.saturating_sub(have) as usize).collect()
+}
+
+/// Live workers that stand in for another of the same slot and generation: the later (launch time, then id) is the one
+/// too many. Only two racing `up`s in different zones make such a pair, since client tokens are zonal.
+#[must_use]
+pub fn duplicates(workers: &[Worker]) -> Vec<&Worker> {
+    let mut holders: BTreeMap<(u32, u64), Vec<&Worker>> = BTreeMap::new();
+    for worker in workers.iter().filter(|worker| worker.state.is_live()) {
+        if let (Some(slot), Some(generation)) = (worker.slot, worker.generation) {
+            holders.entry((slot, generation)).or_default().push(worker);
+        }
+    }
+    holders
+        .into_values()
+        .flat_map(|mut pair| {
+            pair.sort_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
+            pair.split_off(1)
+        })
+        .collect()
+}
+
+/// How far `--wait` goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Goal {
+    /// AWS has launched it.
+    Launched,
+    /// EC2 says running.
+    Running,
+    /// The box says that its container is up.
+    Ready,
+}
+
+/// What one look during the wait means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress<'a> {
+    /// As many as wished have got there.
+    Done,
+    /// Not yet; the line says what is seen.
+    Waiting(String),
+    /// This one, of those that were launched, ended before it got there, and too few others live.
+    Lost(&'a Worker),
+    /// This one says of itself that it failed.
+    Failed(&'a Worker, String),
+}
+
+/// Looks at the workers while waiting for `count` of them to reach `goal`. `launched` are the ids this run launched;
+/// one that is not in the list yet is not visible yet, which is no reason to worry.
+#[must_use]
+pub fn progress<'a>(workers: &'a [Worker], launched: &BTreeSet<String>, count: u32, goal: Goal) -> Progress<'a> {
+    let extra: BTreeSet<&str> = duplicates(workers).into_iter().map(|worker| worker.id.as_str()).collect();
+    let live: Vec<&Worker> =
+        workers.iter().filter(|worker| worker.state.is_live() && !extra.contains(worker.id.as_str())).collect();
+    let unseen = launched.iter().filter(|id| !workers.iter().any(|worker| worker.id == **id)).count();
+    let there = |worker: &&&Worker| match goal {
+        Goal::Launched => true,
+        Goal::Running => worker.state == State::Running,
+        Goal::Ready => worker.phase.as_deref() == Some("ready"),
+    };
+    let count = count as usize;
+    let arrived = live.iter().filter(there).count();
+    if arrived >= count {
+        return Progress::Done;
+    }
+    if live.len() + unseen < count
+        && let Some(lost) = workers.iter().find(|worker| worker.state.is_over() && launched.contains(&worker.id))
+    {
+        return Progress::Lost(lost);
+    }
+    let failed = live.iter().find_map(|worker| Some((*worker, worker.phase.as_deref()?.strip_prefix("failed:")?)));
+    if let (Goal::Ready, Some((worker, why))) = (goal, failed) {
+        return Progress::Failed(worker, why.to_owned());
+    }
+    let seen: Vec<String> = live
+        .iter()
+        .map(|worker| format!("{} {}", worker.id, worker.phase.as_deref().unwrap_or(worker.state.as_str())))
+        .collect();
+    Progress::Waiting(if seen.is_empty() { "not visible yet".to_owned() } else { seen.join(", ") })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn worker(id: &str, state: State, slot: Option<u32>, launched_second: i64) -> Worker {
+        Worker {
+            id: id.to_owned(),
+            instance_type: "g4dn.xlarge".to_owned(),
+            zone: "us-east-1a".to_owned(),
+            market: Market::Spot,
+            state,
+            launched_at: Timestamp::from_second(launched_second).unwrap(),
+            public_ip: None,
+            spot_request: None,
+            slot,
+            generation: slot.map(|_| 1),
+            lifetime: None,
+            phase: None,
+            state_reason: None,
+        }
+    }
+
+    fn launched(ids: &[&str]) -> BTreeSet<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    #[test]
+    fn free_slots_are_filled_and_workers_of_others_count() {
+        let running = |id, slot| worker(id, State::Running, slot, 0);
+        for (workers, count, slots) in [
+            (vec![], 1, vec![0]),
+            (vec![], 3, vec![0, 1, 2]),
+            (vec![running("i-1", Some(0))], 1, vec![]),
+            (vec![running("i-1", Some(1))], 3, vec![0, 2]),
+            (vec![running("i-1", None)], 1, vec![]),
+            (vec![running("i-1", None)], 2, vec![0]),
+            (vec![running("i-1", None), running("i-2", None), running("i-3", None)], 1, vec![]),
+            (vec![worker("i-1", State::ShuttingDown, Some(0), 0)], 1, vec![0]),
+        ] {
+            assert_eq!(slots_to_fill(&workers, count), slots, "{workers:?} {count}");
+        }
+    }
+
+    #[test]
+    fn of_two_in_one_slot_and_generation_the_later_is_too_many() {
+        let mut other_round = worker("i-5", State::Running, Some(0), 9);
+        other_round.generation = Some(2);
+        let workers = [
+            worker("i-2", State::Running, Some(0), 5),
+            worker("i-1", State::Pending, Some(0), 7),
+            worker("i-3", State::Running, Some(1), 7),
+            worker("i-4", State::Running, None, 8),
+            worker("i-6", State::Terminated, Some(0), 1),
+            other_round,
+        ];
+        assert_eq!(duplicates(&workers).iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["i-1"]);
+        let same_second = [worker("i-b", State::Running, Some(0), 5), worker("i-a", State::Running, Some(0), 5)];
+        assert_eq!(duplicates(&same_second).iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["i-b"]);
+    }
+
+    #[test]
+    fn a_wait_knows_unseen_from_lost_and_counts_whoever_runs() {
+        let ours = launched(&["i-1"]);
+        assert!(matches!(progress(&[], &ours, 1, Goal::Running), Progress::Waiting(_)));
+        let pending = [worker("i-1", State::Pending, Some(0), 0)];
+        assert!(matches!(progress(&pending, &ours, 1, Goal::Running), Progress::Waiting(_)));
+        assert_eq!(progress(&pending, &ours, 1, Goal::Launched), Progress::Done);
+        let running = [worker("i-1", State::Running, Some(0), 0)];
+        assert_eq!(progress(&running, &ours, 1, Goal::Running), Progress::Done);
+        let gone = [worker("i-1", State::Terminated, Some(0), 0)];
+        assert_eq!(progress(&gone, &ours, 1, Goal::Running), Progress::Lost(&gone[0]));
+        // Another racer ended ours as the later one: the survivor does.
+        let replaced = [gone[0].clone(), worker("i-0", State::Running, Some(0), 0)];
+        assert_eq!(progress(&replaced, &ours, 1, Goal::Running), Progress::Done);
+    }
+
+    #[test]
+    fn a_duplicate_never_counts_towards_the_wish() {
+        let twice = [worker("i-1", State::Running, Some(0), 0), worker("i-2", State::Running, Some(0), 1)];
+        assert!(matches!(progress(&twice, &launched(&["i-2"]), 2, Goal::Running), Progress::Waiting(_)));
+    }
+
+    #[test]
+    fn expiry_is_launch_plus_lifetime() {
+        let mut one = worker("i-1", State::Running, None, 1000);
+        assert_eq!(one.expires_at(), None);
+        one.lifetime = Some(Period::from_secs(60));
+        assert_eq!(one.expires_at(), Some(Timestamp::from_second(1060).unwrap()));
+    }
+}

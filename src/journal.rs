@@ -1,0 +1,75 @@
+//! What a run has done so far. A command that fails, times out or is killed says from this what exists now.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::decide::workers::Worker;
+use crate::error::Leftover;
+use crate::resource::{Action, Change};
+use crate::spec::Usd;
+
+/// Written by whatever changes something, at the moment it has changed.
+#[derive(Debug, Default)]
+pub struct Journal(Mutex<Entries>);
+
+#[derive(Debug, Default, Clone)]
+struct Entries {
+    changes: Vec<Change>,
+    workers: Vec<(Worker, Option<Usd>)>,
+    launching: bool,
+}
+
+impl Journal {
+    /// A change was made.
+    pub fn changed(&self, change: Change) {
+        self.entries().changes.push(change);
+    }
+
+    /// A worker was launched, at this price an hour.
+    pub fn launched(&self, worker: &Worker, price: Option<Usd>) {
+        let mut entries = self.entries();
+        entries.workers.retain(|(known, _)| known.id != worker.id);
+        entries.workers.push((worker.clone(), price));
+    }
+
+    /// A worker that was launched has ended.
+    pub fn ended(&self, id: &str) {
+        self.entries().workers.retain(|(known, _)| known.id != id);
+    }
+
+    /// Whether a launch is under way, whose answer may get lost when the command is killed.
+    pub fn launching(&self, under_way: bool) {
+        self.entries().launching = under_way;
+    }
+
+    /// Whether a launch was under way.
+    pub fn may_have_launched(&self) -> bool {
+        self.entries().launching
+    }
+
+    /// Every change made so far.
+    pub fn changes(&self) -> Vec<Change> {
+        self.entries().changes.clone()
+    }
+
+    /// Every worker launched so far and not ended since.
+    pub fn workers(&self) -> Vec<(Worker, Option<Usd>)> {
+        self.entries().workers.clone()
+    }
+
+    /// What a failed command leaves behind: everything it made.
+    pub fn leftovers(&self) -> Vec<Leftover> {
+        let entries = self.entries();
+        let workers = entries.workers.iter().map(|(worker, price)| Leftover {
+            kind: "instance".to_owned(),
+            id: worker.id.clone(),
+            usd_per_hour: price.unwrap_or_default(),
+        });
+        let made = entries.changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Replace));
+        workers.chain(made.map(Change::leftover)).collect()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // A panic elsewhere does not make the list wrong.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

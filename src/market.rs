@@ -1,0 +1,201 @@
+//! What AWS offers now: types, offerings, prices, subnets, images. Reads only, all of them side by side; what is made of
+//! them is decided in [`crate::decide`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType, UsageClassType};
+
+use crate::cloud::{Cloud, call};
+use crate::decide::offers::{self, InstanceType, Market};
+use crate::error::Result;
+use crate::spec::{Types, Usd, Zone};
+
+pub mod image;
+pub mod network;
+
+/// Families that have GPUs by AWS's naming: `g…` (with `gr…`) and `p…`. A wildcard, so that a family that AWS adds
+/// tomorrow is found without a new release.
+const GPU_FAMILIES: [&str; 2] = ["g*", "p*"];
+
+/// The product whose price a Linux worker pays.
+const LINUX: &str = "Linux/UNIX";
+
+/// An EC2 filter.
+pub(crate) fn filter(name: &str, values: impl IntoIterator<Item = impl Into<String>>) -> Filter {
+    Filter::builder().name(name).set_values(Some(values.into_iter().map(Into::into).collect())).build()
+}
+
+/// Which types are read: those of the file, and one that a flag names.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The file's.
+    pub types: &'a Types,
+    /// `--type`.
+    pub also: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    fn filter(&self) -> Filter {
+        let mut names: Vec<String> = match self.types {
+            Types::Cheapest => GPU_FAMILIES.map(str::to_owned).to_vec(),
+            Types::Listed(names) => names.clone(),
+        };
+        names.extend(self.also.map(str::to_owned));
+        filter("instance-type", names)
+    }
+
+    fn named(&self) -> Vec<&str> {
+        let listed = match self.types {
+            Types::Cheapest => [].as_slice(),
+            Types::Listed(names) => names,
+        };
+        listed.iter().map(String::as_str).chain(self.also).collect()
+    }
+}
+
+/// Reads the market for these types, all three calls at once.
+///
+/// # Errors
+/// A call's failure; a named type that AWS does not know.
+pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Market> {
+    let (found, offered, prices) =
+        futures::try_join!(instance_types(cloud, wanted), offerings(cloud, wanted), prices(cloud, wanted.filter()))?;
+    let mut unknown = wanted.named();
+    unknown.retain(|name| !found.iter().any(|known| known.name == *name));
+    if !unknown.is_empty() {
+        // Only on the way to an error: a page through every name in the region, for the "did you mean".
+        let known = names_in_region(cloud).await?;
+        return Err(offers::unknown_types(&unknown, &known, &cloud.region));
+    }
+    Ok(Market { types: found, offered, prices })
+}
+
+async fn instance_types(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Vec<InstanceType>> {
+    let mut found = Vec::new();
+    let mut token = None;
+    loop {
+        let request = cloud.ec2.describe_instance_types().filters(wanted.filter()).set_next_token(token);
+        let page = call("DescribeInstanceTypes", request.send())
+            .await
+            .map_err(|failure| failure.doing("reading the instance types"))?;
+        found.extend(page.instance_types().iter().filter_map(instance_type));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
+    let name = info.instance_type()?.as_str().to_owned();
+    let gpus = info.gpu_info();
+    let models = gpus.map(|info| info.gpus()).unwrap_or_default();
+    let count = models.iter().filter_map(aws_sdk_ec2::types::GpuDeviceInfo::count).sum::<i32>();
+    let total = gpus.and_then(aws_sdk_ec2::types::GpuInfo::total_gpu_memory_in_mib).unwrap_or_default();
+    Some(InstanceType {
+        name,
+        vcpus: number(info.v_cpu_info().and_then(aws_sdk_ec2::types::VCpuInfo::default_v_cpus)),
+        gpus: number(Some(count)),
+        gpu_memory_mib: u64::from(number(Some(total))),
+        gpu: models.first().and_then(|model| model.name()).map(str::to_owned),
+        gpu_maker: models.first().and_then(|model| model.manufacturer()).map(str::to_owned),
+        architectures: info
+            .processor_info()
+            .map(|info| info.supported_architectures().iter().map(|name| name.as_str().to_owned()).collect())
+            .unwrap_or_default(),
+        spot: info.supported_usage_classes().contains(&UsageClassType::Spot),
+    })
+}
+
+fn number(value: Option<i32>) -> u32 {
+    u32::try_from(value.unwrap_or_default()).unwrap_or_default()
+}
+
+async fn offerings(cloud: &Cloud, wanted: Wanted<'_>) -> Result<BTreeSet<(String, Zone)>> {
+    let mut offered = BTreeSet::new();
+    let mut token = None;
+    loop {
+        let request = cloud
+            .ec2
+            .describe_instance_type_offerings()
+            .location_type(LocationType::AvailabilityZone)
+            .filters(wanted.filter())
+            .set_next_token(token);
+        let page = call("DescribeInstanceTypeOfferings", request.send())
+            .await
+            .map_err(|failure| failure.doing("reading which zone offers which instance type"))?;
+        offered.extend(page.instance_type_offerings().iter().filter_map(|row| {
+            Some((row.instance_type()?.as_str().to_owned(), Zone(row.location()?.to_owned())))
+        }));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(offered);
+        }
+    }
+}
+
+async fn names_in_region(cloud: &Cloud) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut token = None;
+    loop {
+        let request = cloud
+            .ec2
+            .describe_instance_type_offerings()
+            .location_type(LocationType::Region)
+            .set_next_token(token);
+        let page = call("DescribeInstanceTypeOfferings", request.send())
+            .await
+            .map_err(|failure| failure.doing("reading the names of all instance types"))?;
+        names.extend(
+            page.instance_type_offerings().iter().filter_map(|row| Some(row.instance_type()?.as_str().to_owned())),
+        );
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(names);
+        }
+    }
+}
+
+/// Current Spot prices of these types, Linux, by type and zone. With `StartTime` = now AWS answers one row a pool: the
+/// price in force.
+///
+/// # Errors
+/// A call's failure.
+pub async fn spot_prices(cloud: &Cloud, types: BTreeSet<String>) -> Result<BTreeMap<(String, Zone), Usd>> {
+    prices(cloud, filter("instance-type", types)).await
+}
+
+async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
+    let now = aws_sdk_ec2::primitives::DateTime::from_secs(jiff::Timestamp::now().as_second());
+    let mut newest = BTreeMap::new();
+    let mut token = None;
+    loop {
+        let request = cloud
+            .ec2
+            .describe_spot_price_history()
+            .start_time(now)
+            .product_descriptions(LINUX)
+            .filters(types.clone())
+            .set_next_token(token);
+        let page = call("DescribeSpotPriceHistory", request.send())
+            .await
+            .map_err(|failure| failure.doing("reading the Spot prices"))?;
+        for row in page.spot_price_history() {
+            let (Some(name), Some(zone), Some(price)) =
+                (row.instance_type(), row.availability_zone(), row.spot_price().and_then(|price| price.parse().ok()))
+            else {
+                continue;
+            };
+            let since = row.timestamp().map_or(0, aws_sdk_ec2::primitives::DateTime::secs);
+            let pool = (name.as_str().to_owned(), Zone(zone.to_owned()));
+            let best = newest.entry(pool).or_insert((since, price));
+            if since > best.0 {
+                *best = (since, price);
+            }
+        }
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(newest.into_iter().map(|(pool, (_, price))| (pool, price)).collect());
+        }
+    }
+}

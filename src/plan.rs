@@ -1,0 +1,370 @@
+//! What there is, what there should be, and what to do about it: the one plan that `plan` shows and `up` carries out.
+//!
+//! [`observe`] is one burst of reads, [`image`] the one read that depends on it, [`decide`] pure.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::cloud::{Caller, Cloud};
+use crate::decide::names::{self, NONE, TAG_IDLE, TAG_LIFETIME};
+use crate::decide::offers::{InstanceType, Market, Ranking, Wish, none_left, rank};
+use crate::decide::policy::{self, Place};
+use crate::decide::user_data::{self, Boot};
+use crate::decide::workers::{Worker, slots_to_fill};
+use crate::decide::{cost, references};
+use crate::error::{Error, Result};
+use crate::market::image::{self, Candidates, Image};
+use crate::market::{self, Wanted, network};
+use crate::resource::launch_template::{self, Both, Content, Pinned, Target, Which};
+use crate::resource::parameters::{self, Leave};
+use crate::resource::{Action, Change, Kind, role, security_group, tags, worker};
+use crate::spec::{Ami, Gib, Period, Spec, Types, Usd, Volume, Zone};
+
+/// What the flags ask for beside the file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wants {
+    /// How many workers; 0: the foundation only.
+    pub count: u32,
+    /// `--type`.
+    pub instance_type: Option<String>,
+    /// `--zone`.
+    pub zone: Option<Zone>,
+    /// `--max-price`.
+    pub max_price: Option<Usd>,
+    /// `--ttl`; `Some(None)` is `none`.
+    pub ttl: Option<Option<Period>>,
+    /// `--idle`; `Some(None)` is `none`.
+    pub idle: Option<Option<Period>>,
+    /// `--adopt`.
+    pub adopt: bool,
+    /// `--prune`.
+    pub prune: bool,
+    /// `--upgrade-image`.
+    pub upgrade_image: bool,
+    /// `--retarget`.
+    pub retarget: bool,
+}
+
+/// Everything that was read.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// Whose account it is.
+    pub caller: Caller,
+    /// VPC and subnets.
+    pub place: network::Place,
+    /// Types, offerings, prices.
+    pub market: Market,
+    /// Security groups of the name.
+    pub groups: Vec<security_group::Observed>,
+    /// Role and instance profile.
+    pub role: role::Observed,
+    /// What stands under the path.
+    pub parameters: parameters::Observed,
+    /// Both launch templates.
+    pub templates: Both,
+    /// All workers.
+    pub workers: Vec<Worker>,
+    candidates: Candidates,
+}
+
+/// Reads everything at once.
+///
+/// # Errors
+/// The first call that failed; a VPC, subnet or type that does not exist.
+pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observed> {
+    let wanted = Wanted { types: &spec.instance.types, also: wants.instance_type.as_deref() };
+    // Boxed: the futures are large, and together they would swell every caller's.
+    let (caller, place, market, groups, role, parameters, templates, workers, candidates) = futures::try_join!(
+        cloud.caller(),
+        Box::pin(network::read(cloud, &spec.network)),
+        Box::pin(market::read(cloud, wanted)),
+        security_group::observe(cloud, &spec.name),
+        Box::pin(role::observe(cloud, &spec.name)),
+        Box::pin(parameters::observe(cloud, &spec.parameters.path, &spec.name)),
+        Box::pin(launch_template::observe(cloud, &spec.name)),
+        worker::observe(cloud, &spec.name),
+        image::candidates(cloud, &spec.instance.ami),
+    )?;
+    Ok(Observed { caller, place, market, groups, role, parameters, templates, workers, candidates })
+}
+
+/// The image that will be used, and the newer one that stands by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    image: Image,
+    /// How the template remembers the file's `ami`.
+    ami: String,
+    /// Another image that the file's `ami` means by now.
+    newer: Option<String>,
+}
+
+/// Picks the image: the one pinned in the template unless the file's `ami` changed, it is gone, or an upgrade is asked.
+///
+/// # Errors
+/// A call's failure; no such image.
+pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> Result<Chosen> {
+    let ami = &spec.instance.ami;
+    let architecture = architecture(&spec.instance.types, &observed.market.types);
+    let ami_text = match ami {
+        Ami::DeepLearning(_) => format!("{}/{architecture}", image::text(ami)),
+        _ => image::text(ami),
+    };
+    let current = observed.candidates.pick(architecture, ami)?;
+    let template = observed.templates.spot.as_ref().filter(|found| found.ami.as_deref() == Some(&ami_text));
+    let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !wants.upgrade_image);
+    if let Some(pinned) = pinned
+        && let Some(image) = image::describe(cloud, pinned).await?
+    {
+        let newer = (pinned != current).then(|| current.to_owned());
+        return Ok(Chosen { image, ami: ami_text, newer });
+    }
+    match image::describe(cloud, current).await? {
+        Some(image) => Ok(Chosen { image, ami: ami_text, newer: None }),
+        None => Err(Error::usage(format!("`instance.ami`: no image `{current}` in {}", cloud.region))
+            .hint("an image id belongs to one region; dlami-ubuntu-24.04 exists in each")),
+    }
+}
+
+/// What the types run on: the first architecture that all have in common is an image's; x86_64 where types are open.
+fn architecture<'a>(types: &Types, known: &'a [InstanceType]) -> &'a str {
+    const DEFAULT: &str = "x86_64";
+    let Types::Listed(names) = types else { return DEFAULT };
+    let first = names.first().and_then(|name| known.iter().find(|found| found.name == *name));
+    first.map_or(DEFAULT, |found| {
+        let runs = |name: &str| found.architectures.iter().any(|has| has == name);
+        if runs(DEFAULT) { DEFAULT } else { found.architectures.first().map_or(DEFAULT, String::as_str) }
+    })
+}
+
+/// What is to be done, and what will be tried.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One line a thing that is made, changed or found as it should be.
+    pub changes: Vec<Change>,
+    /// Where a launch would be tried, in order.
+    pub ranking: Ranking,
+    /// Workers to launch.
+    pub slots: Vec<u32>,
+    /// What the user should know: a raised volume, a newer image, keys that vanished.
+    pub notes: Vec<String>,
+    /// Tags of a worker launched now.
+    pub worker_tags: BTreeMap<String, String>,
+    /// A cap that differs from the file's.
+    pub max_price: Option<Usd>,
+    /// The hard end of a worker launched now.
+    pub lifetime: Option<Period>,
+    pub(crate) group: security_group::Desired,
+    pub(crate) role: role::Desired,
+    pub(crate) parameters: (parameters::Desired, parameters::Diff),
+    pub(crate) spot: launch_template::Desired,
+    pub(crate) any_market: launch_template::Desired,
+}
+
+impl Plan {
+    /// Whether the foundation differs from what the file says.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.changes.iter().any(Change::is_needed)
+    }
+}
+
+/// Decides what to do. `env` is the `.env`, `None` where there is none.
+///
+/// # Errors
+/// A contradiction between file, `.env` and account; nothing that could stand in the template.
+pub fn decide(
+    spec: &Spec,
+    env: Option<&BTreeMap<String, SecretString>>,
+    observed: &Observed,
+    chosen: &Chosen,
+    wants: &Wants,
+    region: &str,
+) -> Result<Plan> {
+    let mut notes = Vec::new();
+    let wished = parameters::desired(spec, env);
+    references::check(spec, &parameters::keys(&wished, &observed.parameters))?;
+    let plain = parameters::plain_values(&wished, &observed.parameters, &spec.parameters.plain);
+    let named = std::collections::BTreeSet::from(["AWS_REGION".to_owned()]);
+    references::check_region(&parameters::plain_values(&wished, &observed.parameters, &named), region)?;
+    let leave = Leave { adopt: wants.adopt, prune: wants.prune };
+    let parameter_diff = parameters::diff(&wished, &observed.parameters, leave)?;
+    if !parameter_diff.vanished.is_empty() {
+        let keys = parameter_diff.vanished.join(", ");
+        notes.push(format!("not in the `.env` any more, kept: {keys}; to remove them: spotctl apply --prune"));
+    }
+
+    let place = Place { account: &observed.caller.account, region };
+    let policy = policy::worker(spec, place, &plain).map_err(|error| Error::usage(error.to_string()))?;
+    let wished_role = role::desired(spec, region, policy::trust(place), policy);
+    let wished_group = security_group::desired(spec, &observed.place.vpc);
+
+    let (base, ranking) = rankings(spec, observed, chosen, wants)?;
+    let target = target(observed, &base, wants, region)?;
+    let volume = raised(spec.instance.volume, chosen.image.minimum, region, &mut notes);
+    let content = Content {
+        image: chosen.image.id.clone(),
+        root_device: chosen.image.root_device.clone(),
+        volume,
+        profile: names::role(&spec.name, region),
+        user_data: boot_script(spec, &observed.caller.account, region)?,
+        max_price: spec.instance.max_price,
+        tags: worker_tags(spec, spec.lifetime.max, spec.lifetime.idle).into_iter().collect(),
+        target,
+    };
+    let own_tags = tags(&spec.tags, &spec.name);
+    let pinned = Pinned {
+        ami: &chosen.ami,
+        parameters: spec.parameters.path.as_str(),
+        tags: &own_tags,
+        retarget: wants.retarget,
+    };
+    let spot = launch_template::desired(&spec.name, Which::Spot, &content, &pinned);
+    let any_market = launch_template::desired(&spec.name, Which::AnyMarket, &content, &pinned);
+
+    let group = security_group::diff(&wished_group, &observed.groups, wants.adopt)?;
+    let kept = |change: &Change| matches!(change.action, Action::None | Action::Update).then(|| change.id.clone()).flatten();
+    let group_id = kept(&group);
+    let [role_change, profile_change] = role::diff(&wished_role, &observed.role, wants.adopt)?;
+    let templates = &observed.templates;
+    let mut changes = vec![group, role_change, profile_change];
+    changes.extend(parameter_diff.changes.iter().cloned());
+    changes.push(launch_template::diff(&spot, templates.spot.as_ref(), group_id.as_deref(), wants.adopt)?);
+    changes.push(launch_template::diff(&any_market, templates.any_market.as_ref(), group_id.as_deref(), wants.adopt)?);
+    warn_about_inbound(&changes, &mut notes);
+
+    if let Some(newer) = &chosen.newer {
+        notes.push(format!("a newer image is out, {newer}; {} stays pinned until: spotctl apply --upgrade-image", chosen.image.id));
+    }
+    note_cheaper(&base, &content.target, &mut notes);
+    let live = observed.workers.iter().filter(|worker| worker.state.is_live()).count();
+    if wants.count > 0 && live > wants.count as usize {
+        notes.push(format!("{live} workers live, {} were asked for; `up` never ends one, `spotctl down` does", wants.count));
+    }
+    let lifetime = wants.ttl.unwrap_or(spec.lifetime.max);
+    Ok(Plan {
+        changes,
+        ranking,
+        slots: slots_to_fill(&observed.workers, wants.count),
+        notes,
+        worker_tags: worker_tags(spec, lifetime, wants.idle.unwrap_or(spec.lifetime.idle)),
+        max_price: wants.max_price.filter(|cap| Some(*cap) != spec.instance.max_price),
+        lifetime,
+        group: wished_group,
+        role: wished_role,
+        parameters: (wished, parameter_diff),
+        spot,
+        any_market,
+    })
+}
+
+/// The ranking of the file alone, which the template's target is taken from, and the one with the flags.
+fn rankings(spec: &Spec, observed: &Observed, chosen: &Chosen, wants: &Wants) -> Result<(Ranking, Ranking)> {
+    let file = Wish {
+        types: &spec.instance.types,
+        gpus: spec.instance.gpus,
+        gpu_memory: spec.instance.gpu_memory,
+        max_price: spec.instance.max_price,
+        zone: None,
+        architecture: &chosen.image.architecture,
+    };
+    let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
+    let flags = Wish {
+        types: only.as_ref().unwrap_or(file.types),
+        max_price: wants.max_price.or(file.max_price),
+        zone: wants.zone.as_ref(),
+        ..file.clone()
+    };
+    let subnets = &observed.place.subnets;
+    Ok((rank(&file, &observed.market, subnets)?, rank(&flags, &observed.market, subnets)?))
+}
+
+/// What a launch by the template's name alone gives: what it gave, as long as the file allows it; else the cheapest
+/// offer; else, when all are above the cap, the cheapest of those, since AWS enforces the cap in the template.
+fn target(observed: &Observed, base: &Ranking, wants: &Wants, region: &str) -> Result<Target> {
+    let zone_of = |subnet: &str| observed.place.subnets.iter().find(|known| known.id == subnet).map(|known| &known.zone);
+    let is_candidate = |name: &str, zone: &Zone| {
+        base.offers.iter().any(|offer| offer.instance_type == name && offer.zone == *zone)
+            || (base.rejected.iter().any(|r| r.instance_type == name && r.zone.as_ref() == Some(zone))
+                && observed.market.offered.contains(&(name.to_owned(), zone.clone())))
+    };
+    let allowed = |target: &&Target| {
+        zone_of(&target.subnet).is_some_and(|zone| is_candidate(&target.instance_type, zone))
+    };
+    let current = observed.templates.spot.as_ref().and_then(|found| found.target.as_ref()).filter(allowed);
+    if let Some(current) = current.filter(|_| !wants.retarget) {
+        return Ok(current.clone());
+    }
+    if let Some(offer) = base.offers.first() {
+        return Ok(Target { instance_type: offer.instance_type.clone(), subnet: offer.subnet.clone() });
+    }
+    let dear = base.rejected.iter().find_map(|rejection| {
+        let zone = rejection.zone.as_ref().filter(|_| rejection.price.is_some())?;
+        let subnet = observed.place.subnets.iter().find(|known| known.zone == *zone)?;
+        Some(Target { instance_type: rejection.instance_type.clone(), subnet: subnet.id.clone() })
+    });
+    dear.or_else(|| current.cloned()).ok_or_else(|| none_left(base, region))
+}
+
+/// The volume, raised to the image's minimum, which is said with its price.
+fn raised(wished: Volume, minimum: Gib, region: &str, notes: &mut Vec<String>) -> Volume {
+    if wished.size >= minimum {
+        return wished;
+    }
+    let cost = cost::volume_month(wished.kind, minimum, region);
+    notes.push(format!("the volume is {minimum} instead of {}: the image needs it; {cost}", wished.size));
+    Volume { size: minimum, ..wished }
+}
+
+fn boot_script(spec: &Spec, account: &str, region: &str) -> Result<String> {
+    let boot = Boot {
+        name: &spec.name,
+        region,
+        account,
+        path: &spec.parameters.path,
+        plain: &spec.parameters.plain,
+        container: &spec.container,
+        lifetime: &spec.lifetime,
+    };
+    let script = user_data::render(&boot).map_err(|error| Error::usage(error.to_string()))?;
+    Ok(user_data::encode(&script).map_err(|error| Error::usage(error.to_string()))?.base64)
+}
+
+/// Tags of a worker: the user's, the stack's, and its limits, which the box reads from them.
+fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> BTreeMap<String, String> {
+    let text = |period: Option<Period>| period.map_or_else(|| NONE.to_owned(), |period| period.to_string());
+    let mut all: BTreeMap<String, String> = tags(&spec.tags, &spec.name).into_iter().collect();
+    all.insert(TAG_LIFETIME.to_owned(), text(lifetime));
+    all.insert(TAG_IDLE.to_owned(), text(idle));
+    all
+}
+
+fn warn_about_inbound(changes: &[Change], notes: &mut Vec<String>) {
+    let opened = changes.iter().find(|change| change.kind == Kind::SecurityGroup && change.reason.contains("inbound rule ") && change.action == Action::Update);
+    if let Some(change) = opened {
+        notes.push(format!("somebody opened the security group `{}`: {}", change.name, change.reason));
+    }
+}
+
+fn note_cheaper(base: &Ranking, target: &Target, notes: &mut Vec<String>) {
+    let price_of = |name: &str, subnet: &str| {
+        base.offers.iter().find(|offer| offer.instance_type == name && offer.subnet == subnet).and_then(|o| o.price)
+    };
+    let Some(cheapest) = base.offers.first() else { return };
+    let now = price_of(&target.instance_type, &target.subnet);
+    if let (Some(price), Some(now)) = (cheapest.price, now)
+        && price < now
+    {
+        notes.push(format!(
+            "the launch template stays at {} for {now} USD an hour; {} in {} is at {price}: spotctl apply --retarget",
+            target.instance_type, cheapest.instance_type, cheapest.zone
+        ));
+    }
+}
+
+/// Whether EC2 may not know yet what a launch refers to.
+#[must_use]
+pub fn is_fresh(plan: &Plan, observed: &Observed) -> bool {
+    plan.has_changes() || role::is_fresh(&plan.role, &observed.role, Timestamp::now())
+}

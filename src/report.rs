@@ -1,0 +1,104 @@
+//! What users read on stdout: one value a command, as text and as JSON.
+//!
+//! With `-o json` stdout holds exactly one document, on failure too: the command's normal fields with everything known so
+//! far, plus `error`. Money is a decimal string in USD, times RFC 3339 in UTC.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::Error;
+use crate::settings::Output;
+use crate::ui::Ui;
+
+pub mod foundation;
+pub mod table;
+pub mod workers;
+
+/// The document's format; a change that breaks readers raises it.
+const FORMAT: u32 = 1;
+
+/// Something a command answers.
+pub trait Report: Serialize {
+    /// For people; ends with a newline unless empty.
+    fn text(&self, color: bool) -> String;
+}
+
+/// Writes the report, and the failure where there is one.
+pub fn write(ui: &Ui, command: &str, report: &impl Report, error: Option<&Error>) {
+    match ui.output {
+        Output::Text => ui.data(&report.text(ui.colors_data())),
+        Output::Json => ui.data(&document(command, report, error)),
+    }
+    if let Some(error) = error {
+        ui.error(error);
+    }
+}
+
+/// Writes a failure that came before there was anything to report.
+pub fn write_failure(ui: &Ui, command: &str, error: &Error) {
+    if ui.output == Output::Json {
+        ui.data(&document(command, &Map::new(), Some(error)));
+    }
+    ui.error(error);
+}
+
+fn document(command: &str, report: &impl Serialize, error: Option<&Error>) -> String {
+    let mut document = Map::new();
+    document.insert("format".to_owned(), json!(FORMAT));
+    document.insert("command".to_owned(), json!(command));
+    match serde_json::to_value(report) {
+        Ok(Value::Object(fields)) => document.extend(fields),
+        Ok(other) => drop(document.insert("result".to_owned(), other)),
+        Err(error) => drop(document.insert("result".to_owned(), json!(error.to_string()))),
+    }
+    if let Some(error) = error {
+        document.insert("error".to_owned(), failure(error));
+    }
+    format!("{:#}\n", Value::Object(document))
+}
+
+fn failure(error: &Error) -> Value {
+    let mut fields = json!({
+        "kind": error.kind.as_str(),
+        "code": error.code,
+        "message": error.message,
+        "hints": error.hints,
+        "leftovers": error.leftovers,
+        "request_id": error.request_id,
+    });
+    if let Some(findings) = &error.findings {
+        fields["findings"] = findings.list.clone();
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Kind, Leftover};
+    use crate::spec::Usd;
+
+    #[test]
+    fn a_failure_keeps_what_is_known_and_names_what_is_left() {
+        let mut error = Error::new(Kind::Capacity, "no").hint("spotctl down").code("Insufficient");
+        error.leftovers =
+            vec![Leftover { kind: "instance".to_owned(), id: "i-1".to_owned(), usd_per_hour: Usd::from_micros(1000) }];
+        let document: Value = serde_json::from_str(&document("up", &json!({"stack": "w"}), Some(&error))).unwrap();
+        assert_eq!(
+            document,
+            json!({
+                "format": 1,
+                "command": "up",
+                "stack": "w",
+                "error": {
+                    "kind": "capacity",
+                    "code": "Insufficient",
+                    "message": "no",
+                    "hints": ["spotctl down"],
+                    "leftovers": [{"kind": "instance", "id": "i-1", "usd_per_hour": "0.001"}],
+                    "request_id": null,
+                },
+            })
+        );
+    }
+}

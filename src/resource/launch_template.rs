@@ -1,0 +1,495 @@
+//! The launch template, complete in itself: `RunInstances` with its name and nothing else gives the right one-time Spot
+//! worker. And its twin without market options, for on-demand launches, fleets and Auto Scaling, which refuse templates
+//! that have them; a value in a template can be overridden at launch, not removed, so one template cannot serve both.
+//!
+//! A template is as it should be when the fingerprint in its default version's description is the wished one. Type and
+//! subnet are not in the fingerprint: they are the cheapest offer when the template was made and stay until the file no
+//! longer allows them.
+
+use aws_sdk_ec2::types::{
+    LaunchTemplate, LaunchTemplateVersion, RequestLaunchTemplateData, ResourceType, TagSpecification,
+};
+
+use super::{Action, Change, Kind, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
+use crate::cloud::{Cloud, Failure, call, lacking, poll};
+use crate::decide::classify::Class;
+use crate::decide::names::{self, TAG_GENERATION, TAG_PARAMETERS};
+use crate::error::{Error, Result};
+use crate::market::filter;
+use crate::spec::WorkerName;
+
+pub mod content;
+
+pub use content::{Content, Target};
+
+/// Which of the two templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// One-time Spot.
+    Spot,
+    /// Without market options.
+    AnyMarket,
+}
+
+impl Which {
+    /// Its name.
+    #[must_use]
+    pub fn name(self, stack: &WorkerName) -> String {
+        match self {
+            Self::Spot => names::base(stack),
+            Self::AnyMarket => names::twin(stack),
+        }
+    }
+}
+
+/// What one template should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Its name.
+    pub name: String,
+    stack: WorkerName,
+    which: Which,
+    content: Content,
+    /// The `ami` of the file, word for word: when it changes, the pinned image moves.
+    ami: String,
+    tags: Vec<(String, String)>,
+    /// Whether to move to the cheapest offer although the old target is still allowed.
+    retarget: bool,
+}
+
+/// A template as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// `lt-…`.
+    pub id: String,
+    /// The round of workers; 1 where the tag is missing.
+    pub generation: u64,
+    /// Where the stack's parameters are.
+    pub parameters: Option<String>,
+    /// The pinned image.
+    pub image: Option<String>,
+    /// What a launch by name alone gives.
+    pub target: Option<Target>,
+    /// The file's `ami` when the version was made.
+    pub ami: Option<String>,
+    group: Option<String>,
+    ownership: Ownership,
+    default_version: i64,
+    latest_version: i64,
+    fingerprint: Option<String>,
+    tags: Vec<(String, String)>,
+}
+
+/// A template that is ready for a launch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// `lt-…`.
+    pub id: String,
+    /// The version to launch: named, because a read of `$Default` may still answer the one before.
+    pub version: i64,
+    /// The round of workers.
+    pub generation: u64,
+}
+
+/// One of the two templates with this content.
+#[must_use]
+pub fn desired(stack: &WorkerName, which: Which, content: &Content, plan: &Pinned<'_>) -> Desired {
+    let mut tags = plan.tags.to_vec();
+    tags.push((TAG_PARAMETERS.to_owned(), plan.parameters.to_owned()));
+    Desired {
+        name: which.name(stack),
+        stack: stack.clone(),
+        which,
+        content: content.clone(),
+        ami: plan.ami.to_owned(),
+        tags,
+        retarget: plan.retarget,
+    }
+}
+
+/// What stands on a template beside its content.
+#[derive(Debug, Clone, Copy)]
+pub struct Pinned<'a> {
+    /// The file's `ami`.
+    pub ami: &'a str,
+    /// The stack's parameter path.
+    pub parameters: &'a str,
+    /// The template's own tags.
+    pub tags: &'a [(String, String)],
+    /// `--retarget`.
+    pub retarget: bool,
+}
+
+/// Both templates, with what their default versions hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Both {
+    /// One-time Spot.
+    pub spot: Option<Observed>,
+    /// Without market options.
+    pub any_market: Option<Observed>,
+}
+
+/// Reads both at once.
+///
+/// # Errors
+/// A call's failure.
+pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
+    let (spot, twin) = (Which::Spot.name(stack), Which::AnyMarket.name(stack));
+    let doing = format!("looking for the launch template `{spot}`");
+    let list = cloud.ec2.describe_launch_templates().filters(filter("launch-template-name", [&spot, &twin]));
+    let (list, spot_version, twin_version) = futures::join!(
+        call("DescribeLaunchTemplates", list.send()),
+        default_version(cloud, &spot),
+        default_version(cloud, &twin)
+    );
+    let list = list.map_err(|failure| failure.doing(&doing))?;
+    let find = |name: &str, version: Result<Option<LaunchTemplateVersion>, Failure>| -> Result<Option<Observed>> {
+        let version = version.map_err(|failure| failure.doing(&doing))?;
+        let found = list.launch_templates().iter().find(|found| found.launch_template_name() == Some(name));
+        Ok(found.and_then(|found| read(found, version.as_ref(), stack)))
+    };
+    Ok(Both { spot: find(&spot, spot_version)?, any_market: find(&twin, twin_version)? })
+}
+
+async fn default_version(cloud: &Cloud, name: &str) -> Result<Option<LaunchTemplateVersion>, Failure> {
+    let request = cloud.ec2.describe_launch_template_versions().launch_template_name(name).versions("$Default");
+    match call("DescribeLaunchTemplateVersions", request.send()).await {
+        Ok(answer) => Ok(answer.launch_template_versions.unwrap_or_default().into_iter().next()),
+        Err(failure) if failure.class == Class::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn read(found: &LaunchTemplate, version: Option<&LaunchTemplateVersion>, stack: &WorkerName) -> Option<Observed> {
+    let tag = |wanted: &str| pairs(found.tags()).find(|(key, _)| *key == wanted).map(|(_, value)| value.to_owned());
+    let data = version.and_then(LaunchTemplateVersion::launch_template_data);
+    let interface = data.and_then(|data| data.network_interfaces().first());
+    let subnet = interface.and_then(|first| first.subnet_id());
+    let target = data.and_then(|data| data.instance_type()).zip(subnet).map(|(instance_type, subnet)| Target {
+        instance_type: instance_type.as_str().to_owned(),
+        subnet: subnet.to_owned(),
+    });
+    let (fingerprint, ami) = version.and_then(|version| version.version_description()).map(parse).unwrap_or_default();
+    Some(Observed {
+        id: found.launch_template_id()?.to_owned(),
+        generation: tag(TAG_GENERATION).and_then(|value| value.parse().ok()).unwrap_or(1),
+        parameters: tag(TAG_PARAMETERS),
+        image: data.and_then(|data| data.image_id()).map(str::to_owned),
+        target,
+        ami,
+        group: interface.and_then(|first| first.groups().first()).cloned(),
+        ownership: ownership(pairs(found.tags()), stack),
+        default_version: found.default_version_number().unwrap_or_default(),
+        latest_version: found.latest_version_number().unwrap_or_default(),
+        fingerprint,
+        tags: pairs(found.tags()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+    })
+}
+
+/// The description of a version: `spotctl FINGERPRINT AMI`, within AWS's 255 characters.
+fn description(desired: &Desired) -> String {
+    let text = format!("spotctl {} {}", desired.content.fingerprint(desired.which), desired.ami);
+    text.chars().take(255).collect()
+}
+
+fn parse(description: &str) -> (Option<String>, Option<String>) {
+    let mut words = description.splitn(3, ' ');
+    if words.next() != Some("spotctl") {
+        return (None, None);
+    }
+    (words.next().map(str::to_owned), words.next().map(str::to_owned))
+}
+
+impl Observed {
+    /// Whether it carries this stack's tag.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.ownership == Ownership::Ours
+    }
+}
+
+/// The change. `group` is the security group's id; `None` while it has yet to be made.
+///
+/// # Errors
+/// The name is taken by something unmanaged.
+pub fn diff(desired: &Desired, observed: Option<&Observed>, group: Option<&str>, adopt: bool) -> Result<Change> {
+    let change = |action, reason: String| Change::new(Kind::LaunchTemplate, &desired.name, action, reason);
+    let Some(found) = observed else {
+        let target = &desired.content.target;
+        let reason = format!("not there; {} in {}", target.instance_type, target.subnet);
+        return Ok(change(Action::Create, reason));
+    };
+    if found.ownership != Ownership::Ours && !(adopt && found.ownership == Ownership::Nobodys) {
+        return Err(taken(Kind::LaunchTemplate, &desired.name, found.ownership));
+    }
+    let mut reasons = version_reasons(desired, found, group);
+    if !missing(desired, found).is_empty() {
+        reasons.push("tags differ".to_owned());
+    }
+    let action = if reasons.is_empty() { Action::None } else { Action::Update };
+    Ok(change(action, reasons.join("; ")).id(Some(found.id.clone())))
+}
+
+/// Why a new version is needed.
+fn version_reasons(desired: &Desired, found: &Observed, group: Option<&str>) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let target = &desired.content.target;
+    if found.image.as_deref().is_some_and(|image| image != desired.content.image) {
+        let before = found.image.as_deref().unwrap_or_default();
+        reasons.push(format!("image {before} becomes {}", desired.content.image));
+    } else if found.fingerprint.as_deref() != Some(&desired.content.fingerprint(desired.which)) {
+        reasons.push("the file or the boot script changed".to_owned());
+    }
+    if let Some(before) = found.target.as_ref().filter(|before| *before != target) {
+        let why = if desired.retarget { "--retarget" } else { "the file does not allow the old one any more" };
+        reasons.push(format!(
+            "{} in {} becomes {} in {}: {why}",
+            before.instance_type, before.subnet, target.instance_type, target.subnet
+        ));
+    }
+    if found.group.as_deref() != group {
+        reasons.push("the security group is a new one".to_owned());
+    }
+    if found.default_version != found.latest_version {
+        reasons.push("its latest version is not its default".to_owned());
+    }
+    reasons
+}
+
+fn missing(desired: &Desired, found: &Observed) -> Vec<(String, String)> {
+    missing_tags(&desired.tags, found.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+}
+
+/// Makes the template as desired. `group` and `profile` exist by now. `created` is told the id.
+///
+/// # Errors
+/// A call's failure; the name was taken meanwhile by something unmanaged.
+pub async fn apply(
+    cloud: &Cloud,
+    desired: &Desired,
+    observed: Option<&Observed>,
+    group: &str,
+    created: impl Fn(&str),
+) -> Result<Ready> {
+    let data = desired.content.request(desired.which, group);
+    let mut found = match observed {
+        Some(found) => found.clone(),
+        None => match create(cloud, desired, &data).await? {
+            Some(ready) => {
+                created(&ready.id);
+                return Ok(ready);
+            }
+            None => made_by_another(cloud, desired).await?,
+        },
+    };
+    let tags = missing(desired, &found);
+    let tag = async {
+        if tags.is_empty() {
+            return Ok(());
+        }
+        let request = cloud.ec2.create_tags().resources(&found.id).set_tags(Some(ec2_tags(&tags)));
+        call("CreateTags", request.send())
+            .await
+            .map(drop)
+            .map_err(|failure| failure.doing(&format!("tagging the launch template {}", found.id)))
+    };
+    let version = async {
+        if version_reasons(desired, &found, Some(group)).is_empty() {
+            return Ok(found.default_version);
+        }
+        new_version(cloud, desired, &found.id, &data).await
+    };
+    let (tag, version) = futures::join!(tag, version);
+    tag?;
+    found.default_version = version?;
+    Ok(Ready { id: found.id, version: found.default_version, generation: found.generation })
+}
+
+/// `None`: the name exists already.
+async fn create(cloud: &Cloud, desired: &Desired, data: &RequestLaunchTemplateData) -> Result<Option<Ready>> {
+    let mut tags = desired.tags.clone();
+    tags.push((TAG_GENERATION.to_owned(), "1".to_owned()));
+    let request = cloud
+        .ec2
+        .create_launch_template()
+        .launch_template_name(&desired.name)
+        .version_description(description(desired))
+        .launch_template_data(data.clone())
+        .tag_specifications(
+            TagSpecification::builder()
+                .resource_type(ResourceType::LaunchTemplate)
+                .set_tags(Some(ec2_tags(&tags)))
+                .build(),
+        );
+    match call("CreateLaunchTemplate", request.send()).await {
+        Ok(answer) => {
+            let template = answer.launch_template().ok_or_else(|| lacking("launchTemplate", "CreateLaunchTemplate"))?;
+            let id = template
+                .launch_template_id()
+                .ok_or_else(|| lacking("launchTemplateId", "CreateLaunchTemplate"))?
+                .to_owned();
+            Ok(Some(Ready { id, version: template.latest_version_number().unwrap_or(1), generation: 1 }))
+        }
+        Err(failure) if failure.class == Class::AlreadyExists => Ok(None),
+        Err(failure) => Err(failure.doing(&format!("creating the launch template `{}`", desired.name))),
+    }
+}
+
+/// Another run was first: wait until its template can be read.
+async fn made_by_another(cloud: &Cloud, desired: &Desired) -> Result<Observed> {
+    let found = poll::poll(poll::VISIBLE_SOON, async || {
+        let both = observe(cloud, &desired.stack).await?;
+        let found = match desired.which {
+            Which::Spot => both.spot,
+            Which::AnyMarket => both.any_market,
+        };
+        Ok::<_, Error>(found.map_or(poll::Look::Again, poll::Look::Done))
+    });
+    let found = found.await?.map_err(|poll::TimedOut| {
+        let message = format!("the launch template `{}` exists, AWS says, but does not show itself", desired.name);
+        Error::new(crate::error::Kind::Aws, message)
+    })?;
+    match found.ownership {
+        Ownership::Ours => Ok(found),
+        other => Err(taken(Kind::LaunchTemplate, &desired.name, other)),
+    }
+}
+
+/// A new version, made the default, and the others pruned.
+async fn new_version(cloud: &Cloud, desired: &Desired, id: &str, data: &RequestLaunchTemplateData) -> Result<i64> {
+    let doing = |what: &str| format!("{what} of the launch template `{}`", desired.name);
+    let request = cloud
+        .ec2
+        .create_launch_template_version()
+        .launch_template_id(id)
+        .version_description(description(desired))
+        .launch_template_data(data.clone());
+    let answer = call("CreateLaunchTemplateVersion", request.send())
+        .await
+        .map_err(|failure| failure.doing(&doing("making a version")))?;
+    let version = answer
+        .launch_template_version()
+        .and_then(LaunchTemplateVersion::version_number)
+        .ok_or_else(|| lacking("versionNumber", "CreateLaunchTemplateVersion"))?;
+    let request = cloud.ec2.modify_launch_template().launch_template_id(id).default_version(version.to_string());
+    call("ModifyLaunchTemplate", request.send())
+        .await
+        .map_err(|failure| failure.doing(&doing(&format!("making version {version} the default"))))?;
+    prune(cloud, id, version).await.map_err(|failure| failure.doing(&doing("pruning old versions")))?;
+    Ok(version)
+}
+
+/// Deletes every version below the new one: a run that makes a still newer one at the same time keeps its own.
+async fn prune(cloud: &Cloud, id: &str, keep: i64) -> Result<(), Failure> {
+    const VERSIONS_A_CALL: usize = 200;
+    let mut old = Vec::new();
+    let mut token = None;
+    loop {
+        let request = cloud.ec2.describe_launch_template_versions().launch_template_id(id).set_next_token(token);
+        let page = call("DescribeLaunchTemplateVersions", request.send()).await?;
+        let numbers = page.launch_template_versions().iter().filter_map(LaunchTemplateVersion::version_number);
+        old.extend(numbers.filter(|number| *number < keep).map(|number| number.to_string()));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    for some in old.chunks(VERSIONS_A_CALL) {
+        let request = cloud.ec2.delete_launch_template_versions().launch_template_id(id);
+        // What another run has deleted meanwhile comes back as unsuccessful, not as an error.
+        call("DeleteLaunchTemplateVersions", request.set_versions(Some(some.to_vec())).send()).await?;
+    }
+    Ok(())
+}
+
+/// Moves the generation on, past `used`, and answers the new one: tokens of the old round are not used again. Another
+/// run may have moved it already, then its number is taken, so that both ask with the same tokens.
+///
+/// # Errors
+/// A call's failure.
+pub async fn next_generation(cloud: &Cloud, stack: &WorkerName, id: &str, used: u64) -> Result<u64> {
+    let current = observe(cloud, stack).await?.spot.map_or(used, |found| found.generation);
+    if current > used {
+        return Ok(current);
+    }
+    set_generation(cloud, id, used + 1).await?;
+    Ok(used + 1)
+}
+
+/// Writes the generation's tag.
+///
+/// # Errors
+/// The call's failure.
+pub async fn set_generation(cloud: &Cloud, id: &str, generation: u64) -> Result<()> {
+    let tag = ec2_tags(&[(TAG_GENERATION.to_owned(), generation.to_string())]);
+    call("CreateTags", cloud.ec2.create_tags().resources(id).set_tags(Some(tag)).send())
+        .await
+        .map(drop)
+        .map_err(|failure| failure.doing(&format!("moving the generation of the launch template {id} on to {generation}")))
+}
+
+/// Removes a template with all its versions.
+///
+/// # Errors
+/// The call's failure.
+pub async fn destroy(cloud: &Cloud, id: &str) -> Result<()> {
+    match call("DeleteLaunchTemplate", cloud.ec2.delete_launch_template().launch_template_id(id).send()).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.class == Class::NotFound => Ok(()),
+        Err(failure) => Err(failure.doing(&format!("deleting the launch template {id}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(retarget: bool) -> Desired {
+        let tags = [(names::TAG_STACK.to_owned(), "w".to_owned())];
+        let pinned = Pinned { ami: "dlami-ubuntu-24.04", parameters: "/spotctl/w", tags: &tags, retarget };
+        desired(&"w".parse().unwrap(), Which::Spot, &content::tests::content(), &pinned)
+    }
+
+    fn as_wished(wish: &Desired) -> Observed {
+        Observed {
+            id: "lt-1".to_owned(),
+            generation: 1,
+            parameters: None,
+            image: Some(wish.content.image.clone()),
+            target: Some(wish.content.target.clone()),
+            ami: Some(wish.ami.clone()),
+            group: Some("sg-1".to_owned()),
+            ownership: Ownership::Ours,
+            default_version: 3,
+            latest_version: 3,
+            fingerprint: Some(wish.content.fingerprint(Which::Spot)),
+            tags: wish.tags.clone(),
+        }
+    }
+
+    fn reason(change: impl Fn(&mut Observed)) -> String {
+        let wish = wish(false);
+        let mut found = as_wished(&wish);
+        change(&mut found);
+        diff(&wish, Some(&found), Some("sg-1"), false).unwrap().reason
+    }
+
+    #[test]
+    fn each_difference_has_its_reason_and_none_none() {
+        assert_eq!(reason(|_| ()), "");
+        assert_eq!(reason(|found| found.image = Some("ami-0".to_owned())), "image ami-0 becomes ami-1");
+        assert_eq!(reason(|found| found.fingerprint = None), "the file or the boot script changed");
+        assert_eq!(reason(|found| found.latest_version = 4), "its latest version is not its default");
+        assert_eq!(reason(|found| found.group = Some("sg-0".to_owned())), "the security group is a new one");
+        assert_eq!(reason(|found| found.tags.clear()), "tags differ");
+    }
+
+    #[test]
+    fn the_description_is_read_back() {
+        let wish = wish(false);
+        let (fingerprint, ami) = parse(&description(&wish));
+        assert_eq!(fingerprint, Some(wish.content.fingerprint(Which::Spot)));
+        assert_eq!(ami.as_deref(), Some("dlami-ubuntu-24.04"));
+        assert_eq!(parse("made by hand"), (None, None));
+    }
+}

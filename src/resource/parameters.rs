@@ -1,0 +1,478 @@
+//! The parameters under the stack's path: only changed ones are written, values are compared without being shown.
+//!
+//! Ownership is the tag, which `GetParametersByPath` does not tell; `DescribeParameters` filtered by it does, beside the
+//! values. What AWS does oddly: a page may be empty and still not be the last; `Tags` and `Overwrite` together are
+//! refused, so tags come at creation only; a parameter's type cannot be changed, so it is deleted and made anew, and
+//! after a deletion the name may be unusable for half a minute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use aws_sdk_ssm::types::{
+    ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag as SsmTag,
+};
+use futures::{StreamExt, stream};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Action, Change, Kind};
+use crate::cloud::{Cloud, call, poll};
+use crate::decide::classify::Class;
+use crate::decide::names::TAG_STACK;
+use crate::error::{Error, Result};
+use crate::spec::{ParameterPath, Spec, WorkerName};
+
+/// How many writes run at once; AWS takes about three a second, and its retry does the rest.
+const WRITES_AT_ONCE: usize = 5;
+
+/// AWS's limit of names in one call.
+const NAMES_A_CALL: usize = 10;
+
+/// What the parameters should be: the `.env`, or nothing where there is none.
+#[derive(Debug, Clone)]
+pub struct Desired {
+    /// Where they stand.
+    pub path: ParameterPath,
+    stack: WorkerName,
+    kms_key: Option<String>,
+    tags: Vec<(String, String)>,
+    /// By key; `None`: there is no `.env`, what stands in Parameter Store is used as it is.
+    values: Option<BTreeMap<String, Value>>,
+}
+
+/// One wished parameter.
+#[derive(Debug, Clone)]
+struct Value {
+    text: SecretString,
+    is_plain: bool,
+}
+
+/// What stands under the path.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    found: BTreeMap<String, Found>,
+    /// Keys whose parameters carry the stack's tag.
+    owned: BTreeSet<String>,
+}
+
+#[derive(Clone)]
+struct Found {
+    text: SecretString,
+    is_plain: bool,
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found").field("is_plain", &self.is_plain).finish_non_exhaustive()
+    }
+}
+
+/// What is done about one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Create,
+    Overwrite,
+    /// Another type: delete and create.
+    Retype,
+    /// Tag it as ours first, then overwrite if it differs.
+    Adopt {
+        overwrite: bool,
+    },
+    Remove,
+}
+
+/// The parameters for this spec; `env` is the parsed `.env`, `None` where there is none.
+#[must_use]
+pub fn desired(spec: &Spec, env: Option<&BTreeMap<String, SecretString>>) -> Desired {
+    let key = &spec.parameters.kms_key;
+    Desired {
+        path: spec.parameters.path.clone(),
+        stack: spec.name.clone(),
+        kms_key: (!key.is_aws_managed()).then(|| key.0.clone()),
+        tags: super::tags(&spec.tags, &spec.name).into_iter().filter(|(key, _)| key != "Name").collect(),
+        values: env.map(|env| {
+            env.iter()
+                .map(|(key, text)| {
+                    let is_plain = spec.parameters.plain.contains(key);
+                    (key.clone(), Value { text: text.clone(), is_plain })
+                })
+                .collect()
+        }),
+    }
+}
+
+/// Reads values and ownership side by side.
+///
+/// # Errors
+/// A call's failure.
+pub async fn observe(cloud: &Cloud, path: &ParameterPath, stack: &WorkerName) -> Result<Observed> {
+    let (found, owned) = futures::try_join!(values(cloud, path), owned_names(cloud, stack))?;
+    let owned = owned.iter().filter_map(|name| path.key_of(name)).map(str::to_owned).collect();
+    Ok(Observed { found, owned })
+}
+
+async fn values(cloud: &Cloud, path: &ParameterPath) -> Result<BTreeMap<String, Found>> {
+    let mut found = BTreeMap::new();
+    let mut token = None;
+    loop {
+        let request = cloud
+            .ssm
+            .get_parameters_by_path()
+            .path(path.as_str())
+            .with_decryption(true)
+            .max_results(10)
+            .set_next_token(token);
+        let page = call("GetParametersByPath", request.send())
+            .await
+            .map_err(|failure| failure.doing(&format!("reading the parameters under {path}")))?;
+        for parameter in page.parameters() {
+            let Some(key) = parameter.name().and_then(|name| path.key_of(name)) else { continue };
+            let is_plain = parameter.r#type() != Some(&ParameterType::SecureString);
+            let text = SecretString::from(parameter.value().unwrap_or_default());
+            found.insert(key.to_owned(), Found { text, is_plain });
+        }
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// Full names of every parameter that carries the stack's tag, wherever it stands.
+///
+/// # Errors
+/// A call's failure.
+pub async fn owned_names(cloud: &Cloud, stack: &WorkerName) -> Result<BTreeSet<String>> {
+    let by_tag = ParameterStringFilter::builder()
+        .key(format!("tag:{TAG_STACK}"))
+        .option("Equals")
+        .values(stack.as_str())
+        .build()
+        .map_err(|error| Error::usage(error.to_string()))?;
+    let mut names = BTreeSet::new();
+    let mut token = None;
+    loop {
+        let request = cloud
+            .ssm
+            .describe_parameters()
+            .parameter_filters(by_tag.clone())
+            .max_results(50)
+            .set_next_token(token);
+        let page = call("DescribeParameters", request.send())
+            .await
+            .map_err(|failure| failure.doing(&format!("looking for the parameters of stack `{stack}`")))?;
+        names.extend(page.parameters().iter().filter_map(|found| found.name().map(str::to_owned)));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(names);
+        }
+    }
+}
+
+/// How the user wants the doubtful ones treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leave {
+    /// Untagged parameters become ours.
+    pub adopt: bool,
+    /// Keys that vanished from the `.env` are removed.
+    pub prune: bool,
+}
+
+/// The changes, and keys that vanished from the `.env` and stay.
+#[derive(Debug, Clone, Default)]
+pub struct Diff {
+    /// One a key that is to be written or removed.
+    pub changes: Vec<Change>,
+    /// Ours, not in the `.env`, kept because nobody said `--prune`.
+    pub vanished: Vec<String>,
+    steps: Vec<(String, Step)>,
+}
+
+/// What differs.
+///
+/// # Errors
+/// The `.env` differs from a parameter that is not ours.
+pub fn diff(desired: &Desired, observed: &Observed, leave: Leave) -> Result<Diff> {
+    let mut diff = Diff::default();
+    let Some(values) = &desired.values else { return Ok(diff) };
+    let mut foreign = Vec::new();
+    for (key, value) in values {
+        let kind = if value.is_plain { "String" } else { "SecureString" };
+        let (step, action, reason) = match observed.found.get(key) {
+            None => (Step::Create, Action::Create, format!("not there; {kind}")),
+            Some(found) => {
+                let same_text = found.text.expose_secret() == value.text.expose_secret();
+                let same_type = found.is_plain == value.is_plain;
+                match (observed.owned.contains(key), same_text && same_type) {
+                    (true, true) => continue,
+                    // Used, not owned: fine as long as the file says nothing else.
+                    (false, true) if !leave.adopt => continue,
+                    (false, false) if !leave.adopt => {
+                        foreign.push(key.as_str());
+                        continue;
+                    }
+                    (true, false) if !same_type => {
+                        (Step::Retype, Action::Replace, format!("becomes a {kind}; a parameter's type cannot be changed"))
+                    }
+                    (true, false) => (Step::Overwrite, Action::Update, "the value differs".to_owned()),
+                    (false, same) if same || same_type => {
+                        let reason = if same { "adopted" } else { "adopted; the value differs" };
+                        (Step::Adopt { overwrite: !same }, Action::Update, reason.to_owned())
+                    }
+                    (false, _) => (Step::Retype, Action::Replace, format!("adopted; becomes a {kind}")),
+                }
+            }
+        };
+        diff.changes.push(Change::new(Kind::Parameter, desired.path.name_of(key), action, reason));
+        diff.steps.push((key.clone(), step));
+    }
+    if let Some(first) = foreign.first() {
+        let path = &desired.path;
+        return Err(Error::usage(format!(
+            "the parameter{} {} under {path} differ{} from the `.env` and {} not this stack's",
+            if foreign.len() == 1 { "" } else { "s" },
+            foreign.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", "),
+            if foreign.len() == 1 { "s" } else { "" },
+            if foreign.len() == 1 { "is" } else { "are" },
+        ))
+        .hint("to make them this stack's, and write the `.env`'s values: spotctl apply --adopt")
+        .hint(format!("or to keep what is there, remove {first} from the `.env`")));
+    }
+    for key in observed.owned.iter().filter(|key| observed.found.contains_key(*key) && !values.contains_key(*key)) {
+        if leave.prune {
+            let reason = "not in the `.env` any more";
+            diff.changes.push(Change::new(Kind::Parameter, desired.path.name_of(key), Action::Delete, reason));
+            diff.steps.push((key.clone(), Step::Remove));
+        } else {
+            diff.vanished.push(key.clone());
+        }
+    }
+    Ok(diff)
+}
+
+/// The values that may be printed: plain ones, as they will be after `apply`. For `${X}` in policy and image.
+#[must_use]
+pub fn plain_values(desired: &Desired, observed: &Observed, plain: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let wished = |key: &str| desired.values.as_ref().and_then(|values| values.get(key)).map(|value| &value.text);
+    let found = |key: &str| observed.found.get(key).map(|found| &found.text);
+    plain
+        .iter()
+        .filter_map(|key| Some((key.clone(), wished(key).or_else(|| found(key))?.expose_secret().to_owned())))
+        .collect()
+}
+
+/// Every key that a worker will find.
+#[must_use]
+pub fn keys(desired: &Desired, observed: &Observed) -> BTreeSet<String> {
+    let wished = desired.values.iter().flat_map(|values| values.keys());
+    observed.found.keys().chain(wished).cloned().collect()
+}
+
+/// One row of `params list`: what is there, never its value.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Row {
+    /// The key.
+    pub key: String,
+    /// Full name.
+    pub name: String,
+    /// `String` or `SecureString`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Whether it carries the stack's tag.
+    pub owned: bool,
+    /// Bytes of its value.
+    pub bytes: usize,
+}
+
+/// What stands under the path, without values.
+#[must_use]
+pub fn rows(path: &ParameterPath, observed: &Observed) -> Vec<Row> {
+    observed
+        .found
+        .iter()
+        .map(|(key, found)| Row {
+            key: key.clone(),
+            name: path.name_of(key),
+            kind: if found.is_plain { "String" } else { "SecureString" },
+            owned: observed.owned.contains(key),
+            bytes: found.text.expose_secret().len(),
+        })
+        .collect()
+}
+
+/// Writes and removes what the diff says, several at once. `done` is told each as it is done.
+///
+/// # Errors
+/// The first call's failure, after those under way have ended.
+pub async fn apply(cloud: &Cloud, desired: &Desired, diff: &Diff, done: impl Fn(&Change)) -> Result<()> {
+    let work = diff.steps.iter().zip(&diff.changes).map(|((key, step), change)| {
+        let done = &done;
+        async move {
+            take(cloud, desired, key, *step).await?;
+            done(change);
+            Ok(())
+        }
+    });
+    let results: Vec<Result<()>> = stream::iter(work).buffer_unordered(WRITES_AT_ONCE).collect().await;
+    results.into_iter().collect()
+}
+
+async fn take(cloud: &Cloud, desired: &Desired, key: &str, step: Step) -> Result<()> {
+    match step {
+        Step::Create => create(cloud, desired, key).await,
+        Step::Overwrite => put(cloud, desired, key, true).await,
+        Step::Adopt { overwrite } => {
+            tag(cloud, desired, key).await?;
+            if overwrite { put(cloud, desired, key, true).await } else { Ok(()) }
+        }
+        Step::Retype => {
+            delete(cloud, std::slice::from_ref(&desired.path.name_of(key))).await?;
+            create_again(cloud, desired, key).await
+        }
+        Step::Remove => delete(cloud, std::slice::from_ref(&desired.path.name_of(key))).await,
+    }
+}
+
+/// Creates; where another run was first, overwrites, since both carry the same `.env`.
+async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
+    match send(cloud, desired, key, false).await {
+        Ok(()) => Ok(()),
+        Err(failure) if failure.class == Class::AlreadyExists => put(cloud, desired, key, true).await,
+        Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
+    }
+}
+
+/// Creates what was deleted a moment ago: AWS may keep the name back for half a minute.
+async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
+    let created = poll::poll(poll::RELEASED_SOON, async || match send(cloud, desired, key, false).await {
+        Ok(()) => Ok(poll::Look::Done(())),
+        Err(failure) if failure.class == Class::AlreadyExists => Ok(poll::Look::Again),
+        Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
+    });
+    match created.await? {
+        Ok(()) => Ok(()),
+        Err(poll::TimedOut) => put(cloud, desired, key, true).await,
+    }
+}
+
+async fn put(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<()> {
+    send(cloud, desired, key, overwrite)
+        .await
+        .map_err(|failure| failure.doing(&format!("writing the parameter {}", desired.path.name_of(key))))
+}
+
+async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<(), crate::cloud::Failure> {
+    let Some(value) = desired.values.as_ref().and_then(|values| values.get(key)) else { return Ok(()) };
+    let kind = if value.is_plain { ParameterType::String } else { ParameterType::SecureString };
+    let mut request = cloud
+        .ssm
+        .put_parameter()
+        .name(desired.path.name_of(key))
+        .value(value.text.expose_secret())
+        .r#type(kind)
+        .tier(ParameterTier::Standard);
+    if !value.is_plain {
+        request = request.set_key_id(desired.kms_key.clone());
+    }
+    request = if overwrite {
+        request.overwrite(true)
+    } else {
+        desired.tags.iter().filter_map(|(key, value)| ssm_tag(key, value)).fold(request, |request, tag| request.tags(tag))
+    };
+    call("PutParameter", request.send()).await.map(drop)
+}
+
+fn ssm_tag(key: &str, value: &str) -> Option<SsmTag> {
+    SsmTag::builder().key(key).value(value).build().ok()
+}
+
+async fn tag(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
+    let name = desired.path.name_of(key);
+    let request = cloud
+        .ssm
+        .add_tags_to_resource()
+        .resource_type(ResourceTypeForTagging::Parameter)
+        .resource_id(&name)
+        .set_tags(Some(desired.tags.iter().filter_map(|(key, value)| ssm_tag(key, value)).collect()));
+    call("AddTagsToResource", request.send())
+        .await
+        .map(drop)
+        .map_err(|failure| failure.doing(&format!("tagging the parameter {name}")))
+}
+
+/// Removes parameters by full name; one that is gone already is as good as removed.
+///
+/// # Errors
+/// A call's failure.
+pub async fn delete(cloud: &Cloud, names: &[String]) -> Result<()> {
+    for some in names.chunks(NAMES_A_CALL) {
+        call("DeleteParameters", cloud.ssm.delete_parameters().set_names(Some(some.to_vec())).send())
+            .await
+            .map_err(|failure| failure.doing(&format!("deleting the parameters {}", some.join(", "))))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(env: &[(&str, &str)]) -> Desired {
+        let text = "name: w\ncontainer: {image: i}\nparameters: {plain: [PLAIN]}\n";
+        let spec = crate::config::parse(text, std::path::Path::new("x")).unwrap();
+        let env = env.iter().map(|(key, value)| ((*key).to_owned(), SecretString::from(*value))).collect();
+        desired(&spec, Some(&env))
+    }
+
+    fn found(rows: &[(&str, &str, bool)], owned: &[&str]) -> Observed {
+        Observed {
+            found: rows
+                .iter()
+                .map(|(key, text, is_plain)| {
+                    ((*key).to_owned(), Found { text: SecretString::from(*text), is_plain: *is_plain })
+                })
+                .collect(),
+            owned: owned.iter().map(|key| (*key).to_owned()).collect(),
+        }
+    }
+
+    const KEEP: Leave = Leave { adopt: false, prune: false };
+
+    fn steps(wish: &Desired, observed: &Observed, leave: Leave) -> Vec<(String, Step)> {
+        diff(wish, observed, leave).unwrap().steps
+    }
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let wish = wish(&[("A", "1"), ("B", "2"), ("C", "3"), ("PLAIN", "4")]);
+        let observed = found(&[("A", "1", false), ("B", "x", false), ("PLAIN", "4", false)], &["A", "B", "PLAIN"]);
+        let expected = [("B", Step::Overwrite), ("C", Step::Create), ("PLAIN", Step::Retype)];
+        assert_eq!(steps(&wish, &observed, KEEP), expected.map(|(key, step)| (key.to_owned(), step)));
+    }
+
+    #[test]
+    fn what_vanished_is_reported_and_removed_only_when_asked_and_ours() {
+        let wish = wish(&[("A", "1")]);
+        let observed = found(&[("A", "1", false), ("OLD", "x", false), ("THEIRS", "y", false)], &["A", "OLD"]);
+        let kept = diff(&wish, &observed, KEEP).unwrap();
+        assert_eq!((kept.vanished, kept.changes.len()), (vec!["OLD".to_owned()], 0));
+        let pruned = steps(&wish, &observed, Leave { prune: true, ..KEEP });
+        assert_eq!(pruned, [("OLD".to_owned(), Step::Remove)]);
+    }
+
+    #[test]
+    fn an_untagged_parameter_is_used_but_never_overwritten_unless_adopted() {
+        let observed = found(&[("A", "1", false)], &[]);
+        assert!(steps(&wish(&[("A", "1")]), &observed, KEEP).is_empty());
+        let error = diff(&wish(&[("A", "secret-value")]), &observed, KEEP).unwrap_err();
+        assert!(error.hints[0].contains("--adopt") && !format!("{error:?}").contains("secret-value"));
+        let adopt = Leave { adopt: true, ..KEEP };
+        let adopted = steps(&wish(&[("A", "2")]), &observed, adopt);
+        assert_eq!(adopted, [("A".to_owned(), Step::Adopt { overwrite: true })]);
+    }
+
+    #[test]
+    fn no_debug_text_shows_a_value() {
+        let shown = format!("{:?} {:?}", wish(&[("A", "hush-1")]), found(&[("A", "hush-2", false)], &[]));
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}

@@ -1,0 +1,193 @@
+//! The workers: instances with the stack's tag, whoever launched them.
+//!
+//! `desired` is a number, `diff` is [`crate::decide::workers::slots_to_fill`], `apply` is [`launch`], `destroy` is
+//! [`terminate`]. Reads are eventually consistent: a new instance may be missing from a list for seconds, and after a
+//! termination "not found" does not mean gone.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState};
+use jiff::Timestamp;
+
+use super::pairs;
+use crate::cloud::{Cloud, call, poll};
+use crate::decide::classify::Class;
+use crate::decide::names::{self, Market};
+use crate::decide::workers::{State, Worker, duplicates};
+use crate::error::{Error, Kind, Result};
+use crate::market::filter;
+use crate::spec::WorkerName;
+
+pub mod launch;
+
+/// All workers of the stack that AWS still knows, in the order of their launch.
+///
+/// # Errors
+/// A call's failure.
+pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Vec<Worker>> {
+    let by = filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()]);
+    read_all(cloud, by, &format!("looking for the workers of stack `{stack}`")).await
+}
+
+async fn read_all(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) -> Result<Vec<Worker>> {
+    let mut workers = Vec::new();
+    let mut token = None;
+    loop {
+        let request = cloud.ec2.describe_instances().filters(by.clone()).set_next_token(token);
+        let page = call("DescribeInstances", request.send()).await.map_err(|failure| failure.doing(doing))?;
+        let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
+        workers.extend(instances.filter_map(read));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            workers.sort_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
+            return Ok(workers);
+        }
+    }
+}
+
+/// An instance as a worker; `None` where AWS left out what it always sends.
+fn read(instance: &Instance) -> Option<Worker> {
+    let tag = |wanted: &str| pairs(instance.tags()).find(|(key, _)| *key == wanted).map(|(_, value)| value);
+    let state = match instance.state()?.name()? {
+        InstanceStateName::Pending => State::Pending,
+        InstanceStateName::Running => State::Running,
+        InstanceStateName::Stopping => State::Stopping,
+        InstanceStateName::Stopped => State::Stopped,
+        InstanceStateName::ShuttingDown => State::ShuttingDown,
+        InstanceStateName::Terminated => State::Terminated,
+        // A state that AWS adds some day is billed until we know better.
+        _ => State::Running,
+    };
+    let launched_at = Timestamp::from_second(instance.launch_time()?.secs()).ok()?;
+    let is_spot = instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot);
+    Some(Worker {
+        id: instance.instance_id()?.to_owned(),
+        instance_type: instance.instance_type()?.as_str().to_owned(),
+        zone: instance.placement().and_then(|placement| placement.availability_zone()).unwrap_or_default().to_owned(),
+        market: if is_spot { Market::Spot } else { Market::OnDemand },
+        state,
+        launched_at,
+        public_ip: instance.public_ip_address().filter(|ip| !ip.is_empty()).map(str::to_owned),
+        spot_request: instance.spot_instance_request_id().map(str::to_owned),
+        slot: tag(names::TAG_SLOT).and_then(|value| value.parse().ok()),
+        generation: tag(names::TAG_GENERATION).and_then(|value| value.parse().ok()),
+        lifetime: tag(names::TAG_LIFETIME).and_then(|value| value.parse().ok()),
+        phase: tag(names::TAG_PHASE).map(str::to_owned),
+        state_reason: instance.state_reason().and_then(|reason| reason.code()).map(str::to_owned),
+    })
+}
+
+/// Ends the workers that are one too many in their slot, and answers their ids. Whoever sees such a pair does this: both
+/// racers come to the same answer.
+///
+/// # Errors
+/// The call's failure.
+pub async fn end_duplicates(cloud: &Cloud, workers: &mut [Worker]) -> Result<Vec<String>> {
+    let extra: Vec<String> = duplicates(workers).into_iter().map(|worker| worker.id.clone()).collect();
+    if extra.is_empty() {
+        return Ok(extra);
+    }
+    let ids: Vec<&str> = extra.iter().map(String::as_str).collect();
+    terminate(cloud, &ids).await?;
+    for worker in workers.iter_mut().filter(|worker| extra.contains(&worker.id)) {
+        worker.state = State::ShuttingDown;
+    }
+    Ok(extra)
+}
+
+/// AWS takes this many ids in one call without complaint; it recommends no more.
+const IDS_A_CALL: usize = 100;
+
+/// Ends these instances. With one unknown id in the list AWS ends none, so after such an answer each goes by itself.
+///
+/// # Errors
+/// The call's failure.
+pub async fn terminate(cloud: &Cloud, ids: &[&str]) -> Result<()> {
+    for some in ids.chunks(IDS_A_CALL) {
+        let doing = format!("terminating {}", some.join(", "));
+        match send_terminate(cloud, some).await {
+            Ok(()) => {}
+            Err(failure) if failure.class == Class::NotFound && some.len() > 1 => {
+                for id in some {
+                    match send_terminate(cloud, &[id]).await {
+                        Ok(()) => {}
+                        Err(failure) if failure.class == Class::NotFound => {}
+                        Err(failure) => return Err(failure.doing(&format!("terminating {id}"))),
+                    }
+                }
+            }
+            Err(failure) if failure.class == Class::NotFound => {}
+            Err(failure) => return Err(failure.doing(&doing)),
+        }
+    }
+    Ok(())
+}
+
+async fn send_terminate(cloud: &Cloud, ids: &[&str]) -> Result<(), crate::cloud::Failure> {
+    let request = cloud.ec2.terminate_instances();
+    let request = request.set_instance_ids(Some(ids.iter().map(|id| (*id).to_owned()).collect()));
+    call("TerminateInstances", request.send()).await.map(drop)
+}
+
+/// Open requests of the stack: they would launch a worker later, and they count towards the quota.
+///
+/// # Errors
+/// The call's failure.
+pub async fn open_requests(cloud: &Cloud, stack: &WorkerName) -> Result<Vec<String>> {
+    let request = cloud
+        .ec2
+        .describe_spot_instance_requests()
+        .filters(filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()]))
+        .filters(filter("state", [SpotInstanceState::Open.as_str()]));
+    let answer = call("DescribeSpotInstanceRequests", request.send())
+        .await
+        .map_err(|failure| failure.doing(&format!("looking for open Spot requests of stack `{stack}`")))?;
+    let requests = answer.spot_instance_requests().iter();
+    Ok(requests.filter_map(|request| request.spot_instance_request_id().map(str::to_owned)).collect())
+}
+
+/// Cancels requests; that does not end an instance that one has already launched.
+///
+/// # Errors
+/// The call's failure.
+pub async fn cancel_requests(cloud: &Cloud, ids: &[String]) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let request = cloud.ec2.cancel_spot_instance_requests().set_spot_instance_request_ids(Some(ids.to_vec()));
+    match call("CancelSpotInstanceRequests", request.send()).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.class == Class::NotFound => Ok(()),
+        Err(failure) => Err(failure.doing(&format!("cancelling the Spot requests {}", ids.join(", ")))),
+    }
+}
+
+/// Waits until AWS shows each of these as terminated. Missing from the list does not mean gone, unless it was seen ending.
+///
+/// # Errors
+/// A call's failure; the time ran out, with those that are left.
+pub async fn gone(
+    cloud: &Cloud,
+    stack: &WorkerName,
+    ids: &BTreeSet<String>,
+    pace: poll::Pace,
+    mut seen: impl FnMut(&[Worker]),
+) -> Result<()> {
+    let mut ending = BTreeSet::new();
+    let mut left = ids.clone();
+    let done = poll::poll(pace, async || {
+        let workers = observe(cloud, stack).await?;
+        ending.extend(workers.iter().filter(|worker| worker.state.is_over()).map(|worker| worker.id.clone()));
+        left.retain(|id| match workers.iter().find(|worker| worker.id == *id) {
+            Some(worker) => worker.state != State::Terminated,
+            None => !ending.contains(id),
+        });
+        seen(&workers);
+        Ok::<_, Error>(if left.is_empty() { poll::Look::Done(()) } else { poll::Look::Again })
+    })
+    .await?;
+    done.map_err(|poll::TimedOut| {
+        let left = left.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        Error::new(Kind::Timeout, format!("still waiting for {left} to end"))
+    })
+}

@@ -1,0 +1,365 @@
+//! The launch loop: the only place that calls `RunInstances`.
+//!
+//! One call is one type in one zone with a deterministic client token. What follows a refusal is
+//! [`crate::decide::refusal`]'s table. The rule that keeps a second GPU from being started: the next offer is tried only
+//! when AWS has *refused* the last one. No answer, or an answer that AWS failed, is followed by the same token and the
+//! same parameters until there is a definite one; if there never is, the command ends and says so.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{
+    InstanceInterruptionBehavior, InstanceMarketOptionsRequest, InstanceNetworkInterfaceSpecification, InstanceType,
+    LaunchTemplateSpecification, MarketType, SpotInstanceType, SpotMarketOptions, TagSpecification,
+};
+use futures::{StreamExt, stream};
+
+use super::{Worker, cancel_requests, open_requests, read, read_all};
+use crate::cloud::{Cloud, Failure, call, lacking, poll};
+use crate::decide::classify::Class;
+use crate::decide::names::{Market, TAG_GENERATION, TAG_LIFETIME, TAG_SLOT, TokenOf};
+use crate::decide::offers::{Offer, Ranking, Rejection, none_left};
+use crate::decide::quota;
+use crate::decide::refusal::{Next, after};
+use crate::error::{Error, Kind, Result};
+use crate::market::filter;
+use crate::resource::ec2_tags;
+use crate::resource::launch_template::{Ready, Which, content::tagged, next_generation};
+use crate::spec::{Usd, WorkerName};
+
+/// `RunInstances` takes five at once and two a second.
+const LAUNCHES_AT_ONCE: usize = 4;
+
+/// What every launch of this run has in common.
+#[derive(Debug, Clone)]
+pub struct Order<'a> {
+    /// The stack.
+    pub stack: &'a WorkerName,
+    /// The template and the version.
+    pub template: Ready,
+    /// The security group.
+    pub group: &'a str,
+    /// Tags of the worker, slot and generation excepted.
+    pub tags: BTreeMap<String, String>,
+    /// A cap that differs from the template's.
+    pub max_price: Option<Usd>,
+    /// Whether EC2 may not know the profile, the group or the version yet.
+    pub is_fresh: bool,
+}
+
+/// What is told while it happens: a killed command must be able to say what exists.
+pub trait Watch {
+    /// This pool is being asked.
+    fn trying(&self, offer: &Offer);
+    /// AWS has launched this, or says that it had.
+    fn launched(&self, worker: &Worker);
+    /// Something worth a line.
+    fn note(&self, text: String);
+}
+
+/// Launches one worker for each slot, on the cheapest offers that AWS grants, and takes from `ranking` what it refused.
+///
+/// # Errors
+/// None left to try; permission and bad parameters; no definite answer. What was launched until then was told to `watch`.
+pub async fn launch(
+    cloud: &Cloud,
+    order: &Order<'_>,
+    ranking: &mut Ranking,
+    mut slots: Vec<u32>,
+    watch: &dyn Watch,
+) -> Result<()> {
+    let generation = Cell::new(order.template.generation);
+    while !slots.is_empty() {
+        let Some(offer) = ranking.offers.first().cloned() else { return Err(none_left(ranking, &cloud.region)) };
+        watch.trying(&offer);
+        let attempts = slots.iter().map(|slot| {
+            let (offer, generation) = (&offer, &generation);
+            async move { (*slot, attempt(cloud, order, offer, *slot, generation, watch).await) }
+        });
+        // All of them, before any failure counts: none may be under way when the command goes on or ends.
+        let results: Vec<(u32, Result<Option<Refused>>)> =
+            stream::iter(attempts).buffer_unordered(LAUNCHES_AT_ONCE).collect().await;
+        slots.clear();
+        let mut refused = None;
+        let mut failed = None;
+        for (slot, result) in results {
+            match result {
+                Ok(None) => {}
+                Ok(Some(refusal)) => {
+                    slots.push(slot);
+                    refused = Some(refusal);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        if let Some(refusal) = refused {
+            reject(cloud, ranking, &offer, refusal).await;
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        slots.sort_unstable();
+    }
+    Ok(())
+}
+
+/// AWS's definite no to one offer.
+#[derive(Debug)]
+struct Refused {
+    next: Next,
+    failure: Failure,
+}
+
+/// Takes the offer, or every offer of its quota code, out of the ranking.
+async fn reject(cloud: &Cloud, ranking: &mut Ranking, offer: &Offer, refusal: Refused) {
+    let kind = refusal.failure.class.kind();
+    let code = refusal.failure.code.clone();
+    if refusal.next == Next::OtherQuota {
+        let reason = quota_reason(cloud, offer, &refusal.failure).await;
+        let of = |name: &str| quota::of(name, Market::Spot).map(|quota| quota.code);
+        // An unknown quota is this type's own, never another's.
+        let same = |other: &Offer| match of(&offer.instance_type) {
+            Some(code) => of(&other.instance_type) == Some(code),
+            None => other.instance_type == offer.instance_type,
+        };
+        let (out, left): (Vec<_>, Vec<_>) = std::mem::take(&mut ranking.offers).into_iter().partition(same);
+        ranking.offers = left;
+        ranking.rejected.extend(out.into_iter().map(|offer| rejection(offer, reason.clone(), code.clone(), kind)));
+    } else if !ranking.offers.is_empty() {
+        let offer = ranking.offers.remove(0);
+        ranking.rejected.push(rejection(offer, refusal.failure.message, code, kind));
+    }
+}
+
+/// Takes the pool of a worker that AWS ended by itself out of the ranking.
+pub fn reject_pool(ranking: &mut Ranking, worker: &Worker, reason: &str, kind: Kind) {
+    let is_it = |offer: &Offer| offer.instance_type == worker.instance_type && offer.zone.0 == worker.zone;
+    let (out, left): (Vec<_>, Vec<_>) = std::mem::take(&mut ranking.offers).into_iter().partition(is_it);
+    ranking.offers = left;
+    let code = Some(reason.to_owned());
+    let text = format!("{} was launched and ended by itself: {reason}", worker.id);
+    ranking.rejected.extend(out.into_iter().map(|offer| rejection(offer, text.clone(), code.clone(), kind)));
+}
+
+fn rejection(offer: Offer, reason: String, code: Option<String>, kind: Kind) -> Rejection {
+    Rejection { instance_type: offer.instance_type, zone: Some(offer.zone), price: offer.price, reason, code, kind }
+}
+
+/// What the quota is and what this launch needs of it; AWS's own sentence names neither.
+async fn quota_reason(cloud: &Cloud, offer: &Offer, failure: &Failure) -> String {
+    let needs = format!("{} needs {} vCPUs", offer.instance_type, offer.vcpus);
+    let Some(quota) = quota::of(&offer.instance_type, Market::Spot) else {
+        return format!("the account's Spot quota for {}: {} ({needs})", offer.instance_type, failure.message);
+    };
+    let request = cloud.quotas.get_service_quota().service_code("ec2").quota_code(quota.code);
+    let limit = call("GetServiceQuota", request.send()).await.ok().and_then(|answer| answer.quota?.value);
+    let limit = limit.map_or_else(String::new, |limit| format!(" is {limit} vCPUs,"));
+    format!("the account's Spot quota {} ({}) in {}{limit} and running Spot workers and open requests count: {needs}", quota.code, quota.name, cloud.region)
+}
+
+/// Asks for one worker until AWS gives a definite answer: `None` when it is there, else the refusal.
+async fn attempt(
+    cloud: &Cloud,
+    order: &Order<'_>,
+    offer: &Offer,
+    slot: u32,
+    generation: &Cell<u64>,
+    watch: &dyn Watch,
+) -> Result<Option<Refused>> {
+    /// Each used-up token moves the generation on; more than a few in a row is a template that nobody can launch.
+    const ROUNDS: u32 = 20;
+    let doing = format!("launching {} in {}", offer.instance_type, offer.zone);
+    for _ in 0..ROUNDS {
+        let round = generation.get();
+        let token = TokenOf {
+            template_id: &order.template.id,
+            slot,
+            generation: round,
+            instance_type: &offer.instance_type,
+            zone: &offer.zone.0,
+            market: Market::Spot,
+        }
+        .token();
+        let mut last = None;
+        let answer = poll::poll(poll::LAUNCH, async || match send(cloud, order, offer, (slot, round), &token).await {
+            Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
+            Err(Answer::Broken(error)) => Err(error),
+            Err(Answer::Refused(failure)) => match after(failure.class, order.is_fresh) {
+                Next::SameAgain => {
+                    tracing::info!(code = failure.code.as_deref(), "asking again with the same token");
+                    last = Some(failure);
+                    Ok(poll::Look::Again)
+                }
+                Next::WaitForProfile => {
+                    if last.is_none() {
+                        watch.note("waiting until EC2 knows the new instance profile".to_owned());
+                    }
+                    last = Some(failure);
+                    Ok(poll::Look::Again)
+                }
+                Next::Stop => Err(failure.doing(&doing)),
+                next => Ok(poll::Look::Done(Err(Refused { next, failure }))),
+            },
+        })
+        .await?;
+        let refused = match answer {
+            Ok(Ok(worker)) => {
+                watch.launched(&worker);
+                return Ok(None);
+            }
+            Ok(Err(refused)) => refused,
+            Err(poll::TimedOut) => return Err(undecided(last, &doing, &token)),
+        };
+        match refused.next {
+            Next::NextGeneration => move_on(cloud, order, generation, round).await?,
+            Next::Adopt => match adopt(cloud, &token, &doing).await? {
+                Some(worker) => {
+                    watch.note(adopted(order, &worker));
+                    watch.launched(&worker);
+                    return Ok(None);
+                }
+                None => move_on(cloud, order, generation, round).await?,
+            },
+            _ => {
+                if refused.failure.code.as_deref() == Some("SpotMaxPriceTooLow") {
+                    // Nothing launched, but a request that stayed open would launch later.
+                    cancel_requests(cloud, &open_requests(cloud, order.stack).await?).await?;
+                }
+                return Ok(Some(refused));
+            }
+        }
+    }
+    Err(Error::new(Kind::Aws, format!("{doing}: {ROUNDS} client tokens in a row belong to workers that have ended"))
+        .hint(format!("see what ends them: spotctl status --name {}", order.stack)))
+}
+
+/// Moves the generation on unless another slot of this run has done so meanwhile.
+async fn move_on(cloud: &Cloud, order: &Order<'_>, generation: &Cell<u64>, used: u64) -> Result<()> {
+    if generation.get() == used {
+        let next = next_generation(cloud, order.stack, &order.template.id, used).await?;
+        generation.set(generation.get().max(next));
+    }
+    Ok(())
+}
+
+/// The worker that holds this token; `None` when it has ended.
+async fn adopt(cloud: &Cloud, token: &str, doing: &str) -> Result<Option<Worker>> {
+    let found = poll::poll(poll::VISIBLE_SOON, async || {
+        let workers = read_all(cloud, filter("client-token", [token]), doing).await?;
+        Ok::<_, Error>(workers.into_iter().next_back().map_or(poll::Look::Again, poll::Look::Done))
+    });
+    match found.await? {
+        Ok(worker) => Ok((!worker.state.is_over()).then_some(worker)),
+        Err(poll::TimedOut) => Err(Error::new(
+            Kind::Aws,
+            format!("{doing}: another launch holds the client token {token}, and its worker does not show itself"),
+        )
+        .code("IdempotentParameterMismatch")),
+    }
+}
+
+/// Which values differ between what was asked for and what the slot holds.
+fn adopted(order: &Order<'_>, worker: &Worker) -> String {
+    let wished = order.tags.get(TAG_LIFETIME).map(String::as_str).unwrap_or_default();
+    let has = worker.lifetime.map_or_else(|| "none".to_owned(), |lifetime| lifetime.to_string());
+    let differs = if wished == has {
+        "its image, settings or price cap are those of an earlier template version".to_owned()
+    } else {
+        format!("its lifetime is {has}, not {wished}")
+    };
+    format!("{} already holds this slot and counts: {differs}", worker.id)
+}
+
+fn undecided(last: Option<Failure>, doing: &str, token: &str) -> Error {
+    let Some(last) = last else { return Error::new(Kind::Timeout, format!("{doing}: no time left")) };
+    let is_ambiguous = last.class.is_ambiguous();
+    let error = last.doing(doing);
+    if !is_ambiguous {
+        return error;
+    }
+    error
+        .hint("whether AWS launched it is not known; the same command finds out, and launches no second one")
+        .hint(format!("or look yourself: aws ec2 describe-instances --filters Name=client-token,Values={token}"))
+}
+
+enum Answer {
+    Refused(Failure),
+    Broken(Error),
+}
+
+async fn send(
+    cloud: &Cloud,
+    order: &Order<'_>,
+    offer: &Offer,
+    (slot, generation): (u32, u64),
+    token: &str,
+) -> Result<Worker, Answer> {
+    let mut tags = order.tags.clone();
+    tags.insert(TAG_SLOT.to_owned(), slot.to_string());
+    tags.insert(TAG_GENERATION.to_owned(), generation.to_string());
+    let tags: Vec<(String, String)> = tags.into_iter().collect();
+    // Whether a launch's tags merge with the template's or replace them is not documented: the full set, always.
+    let specifications = tagged(Which::Spot).into_iter().map(|kind| {
+        TagSpecification::builder().resource_type(kind).set_tags(Some(ec2_tags(&tags))).build()
+    });
+    // Interface 0 whole: EC2 refuses a top-level subnet beside a template that has interfaces.
+    let interface = InstanceNetworkInterfaceSpecification::builder()
+        .device_index(0)
+        .subnet_id(&offer.subnet)
+        .groups(order.group)
+        .associate_public_ip_address(true)
+        .delete_on_termination(true)
+        .build();
+    let request = cloud
+        .launcher
+        .run_instances()
+        .launch_template(
+            LaunchTemplateSpecification::builder()
+                .launch_template_id(&order.template.id)
+                .version(order.template.version.to_string())
+                .build(),
+        )
+        .instance_type(InstanceType::from(offer.instance_type.as_str()))
+        .network_interfaces(interface)
+        .set_instance_market_options(order.max_price.map(capped))
+        .set_tag_specifications(Some(specifications.collect()))
+        .client_token(token)
+        .min_count(1)
+        .max_count(1);
+    let answer = call("RunInstances", request.send()).await.map_err(Answer::Refused)?;
+    let instance = answer.instances().first().ok_or_else(|| Answer::Broken(lacking("instancesSet", "RunInstances")))?;
+    let mut worker = read(instance).ok_or_else(|| Answer::Broken(lacking("instanceId", "RunInstances")))?;
+    // AWS answers a launch that it had made before with the instance's state of now.
+    if worker.zone.is_empty() {
+        worker.zone.clone_from(&offer.zone.0);
+    }
+    if worker.state.is_over() {
+        return Err(Answer::Refused(used_up(worker)));
+    }
+    Ok(worker)
+}
+
+/// AWS's documented answer to a used-up token is an error; an ended worker means the same.
+fn used_up(worker: Worker) -> Failure {
+    Failure {
+        operation: "RunInstances",
+        class: Class::TokenUsedUp,
+        code: Some("IdempotentInstanceTerminated".to_owned()),
+        message: format!("{} is {}", worker.id, worker.state.as_str()),
+        request_id: None,
+        without_credentials: false,
+    }
+}
+
+fn capped(max_price: Usd) -> InstanceMarketOptionsRequest {
+    InstanceMarketOptionsRequest::builder()
+        .market_type(MarketType::Spot)
+        .spot_options(
+            SpotMarketOptions::builder()
+                .spot_instance_type(SpotInstanceType::OneTime)
+                .instance_interruption_behavior(InstanceInterruptionBehavior::Terminate)
+                .max_price(max_price.to_string())
+                .build(),
+        )
+        .build()
+}

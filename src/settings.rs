@@ -1,0 +1,149 @@
+//! What a run is told from outside the file, with one precedence for all of it: flag, environment, file, default.
+//!
+//! Arguments say what was typed; [`Settings`] says what it means. Credentials are the AWS SDK's business: it looks for
+//! them in its own standard places, after `--profile`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+/// The global flags, as typed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// The file that describes the worker
+    #[arg(short, long, global = true, value_name = "FILE", env = "SPOTCTL_CONFIG", default_value = "spotctl.yaml")]
+    pub config: PathBuf,
+
+    /// Profile in AWS's own configuration files
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+
+    /// AWS region; goes before `AWS_REGION` and the file's `region`
+    #[arg(long, global = true, value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// Send every call to this address, such as `http://127.0.0.1:4566`
+    #[arg(long, global = true, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+
+    /// How stdout is written
+    #[arg(short, long, global = true, value_enum, default_value_t, env = "SPOTCTL_OUTPUT")]
+    pub output: Output,
+
+    /// No progress and no notes on stderr; errors only
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+
+    /// Say which calls are made; twice: how long each took, thrice: everything but secrets
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// When to use colour; `NO_COLOR` is heeded too
+    #[arg(long, global = true, value_enum, default_value_t)]
+    pub color: Color,
+
+    /// Use the embedded AWS in `.spotctl/` instead of an account
+    #[arg(long, global = true, conflicts_with_all = ["endpoint_url", "profile"])]
+    pub sandbox: bool,
+}
+
+/// How stdout is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Text,
+    /// One document for programs.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to connect to, after every precedence is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The file.
+    pub config: PathBuf,
+    /// Profile in AWS's own files.
+    pub profile: Option<String>,
+    /// The region, where flag, environment or file names one; else AWS's profile decides.
+    pub region: Option<String>,
+    /// Where calls go instead of AWS.
+    pub endpoint_url: Option<String>,
+    /// Whether the embedded AWS answers.
+    pub sandbox: bool,
+}
+
+/// Where the embedded AWS keeps its state, in the folder one works in.
+pub const SANDBOX_STATE: &str = ".spotctl/sandbox.json";
+
+/// The region of the embedded AWS when nobody names one.
+const SANDBOX_REGION: &str = "us-east-1";
+
+impl Settings {
+    /// Settles the precedence; `environment` looks up a variable, `file_region` is the file's word.
+    pub fn resolve(
+        args: &GlobalArgs,
+        environment: impl Fn(&str) -> Option<String>,
+        file_region: Option<&str>,
+    ) -> Self {
+        let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let region = args
+            .region
+            .clone()
+            .or_else(|| variable("AWS_REGION"))
+            .or_else(|| variable("AWS_DEFAULT_REGION"))
+            .or_else(|| file_region.map(str::to_owned))
+            .or_else(|| args.sandbox.then(|| SANDBOX_REGION.to_owned()));
+        Self {
+            config: args.config.clone(),
+            profile: args.profile.clone(),
+            region,
+            endpoint_url: args.endpoint_url.clone(),
+            sandbox: args.sandbox,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        global: GlobalArgs,
+    }
+
+    #[test]
+    fn a_region_comes_from_flag_then_environment_then_file_then_nowhere() {
+        let cases: [(&[&str], &[(&str, &str)], Option<&str>, Option<&str>); 7] = [
+            (&["--region", "a-1"], &[("AWS_REGION", "b-1")], Some("c-1"), Some("a-1")),
+            (&[], &[("AWS_REGION", "b-1"), ("AWS_DEFAULT_REGION", "d-1")], Some("c-1"), Some("b-1")),
+            (&[], &[("AWS_DEFAULT_REGION", "d-1")], Some("c-1"), Some("d-1")),
+            (&[], &[("AWS_REGION", "")], Some("c-1"), Some("c-1")),
+            (&[], &[], Some("c-1"), Some("c-1")),
+            (&[], &[], None, None),
+            (&["--sandbox"], &[], None, Some("us-east-1")),
+        ];
+        for (flags, environment, file, expected) in cases {
+            let args = Only::parse_from([&["spotctl"], flags].concat()).global;
+            let look_up =
+                |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+            assert_eq!(Settings::resolve(&args, look_up, file).region.as_deref(), expected, "{flags:?} {environment:?}");
+        }
+    }
+}

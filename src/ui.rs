@@ -1,0 +1,176 @@
+//! The only module that writes to the terminal.
+//!
+//! stdout is data, stderr is everything else. A thing that waits has one progress line: a spinner on a terminal, one
+//! plain line elsewhere, nothing with `--quiet`. A reader that went away (`spotctl status | head`) is not an error.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::Error;
+use crate::settings::{Color, Output};
+
+/// Both streams, and how to write to them.
+#[derive(Debug, Clone)]
+pub struct Ui {
+    /// Text or JSON.
+    pub output: Output,
+    quiet: bool,
+    color_out: bool,
+    color_err: bool,
+    interactive: bool,
+}
+
+/// How stderr's lines begin.
+const ERROR: (&str, Style) = ("error", AnsiColor::Red.on_default().bold());
+const WARNING: (&str, Style) = ("warning", AnsiColor::Yellow.on_default().bold());
+const HINT: (&str, Style) = ("hint", AnsiColor::Cyan.on_default().bold());
+
+impl Ui {
+    /// Looks at the streams once.
+    #[must_use]
+    pub fn new(output: Output, quiet: bool, color: Color) -> Self {
+        let decide = |is_terminal: bool| match color {
+            Color::Always => true,
+            Color::Never => false,
+            // https://no-color.org: present and not empty, whatever its value.
+            Color::Auto => {
+                is_terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        };
+        let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
+        Self { output, quiet, color_out: decide(out), color_err: decide(err), interactive: err && !quiet }
+    }
+
+    /// Whether text on stdout may be coloured.
+    #[must_use]
+    pub fn colors_data(&self) -> bool {
+        self.color_out
+    }
+
+    /// Whether text on stderr may be coloured.
+    #[must_use]
+    pub fn colors_notes(&self) -> bool {
+        self.color_err
+    }
+
+    /// Data: exactly this, on stdout.
+    pub fn data(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes());
+        let _ = out.flush();
+    }
+
+    /// A line for the person at the terminal.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.line(None, text);
+        }
+    }
+
+    /// Something the user should know even when all went well.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.line(Some(WARNING), text);
+        }
+    }
+
+    /// A failure, its hints and what is left; said even with `--quiet`.
+    pub fn error(&self, error: &Error) {
+        if let Some(findings) = &error.findings {
+            self.line(None, findings.text.trim_end());
+        }
+        self.line(Some(ERROR), &error.message);
+        if let Some(id) = &error.request_id {
+            self.line(None, &format!("  AWS request id: {id}"));
+        }
+        if !error.leftovers.is_empty() {
+            self.line(None, "what exists now:");
+            for left in &error.leftovers {
+                let cost = if left.usd_per_hour.micros() == 0 {
+                    "costs nothing".to_owned()
+                } else {
+                    format!("{} USD an hour", left.usd_per_hour)
+                };
+                self.line(None, &format!("  {} {} ({cost})", left.kind, left.id));
+            }
+        }
+        for hint in &error.hints {
+            self.line(Some(HINT), hint);
+        }
+    }
+
+    /// Begins to wait for something; dropping the answer ends its line.
+    #[must_use]
+    pub fn wait(&self, label: &str) -> Waiting {
+        if !self.interactive {
+            self.note(&format!("{label} …"));
+            return Waiting { bar: None, plain: (!self.quiet).then(|| (self.clone(), label.to_owned())) };
+        }
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        let template = if self.color_err { "{spinner:.cyan} {msg} {elapsed:.dim}" } else { "{spinner} {msg} {elapsed}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(label.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Waiting { bar: Some(bar), plain: None }
+    }
+
+    /// Asks a yes-or-no question; `None` where nobody can answer.
+    #[must_use]
+    pub fn confirm(&self, question: &str) -> Option<bool> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let mut err = std::io::stderr().lock();
+        let _ = write!(err, "{question} [y/N] ");
+        let _ = err.flush();
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).ok()?;
+        Some(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    }
+
+    fn line(&self, heading: Option<(&str, Style)>, text: &str) {
+        let mut err = std::io::stderr().lock();
+        let _ = match heading {
+            Some((word, style)) if self.color_err => writeln!(err, "{style}{word}:{style:#} {text}"),
+            Some((word, _)) => writeln!(err, "{word}: {text}"),
+            None => writeln!(err, "{text}"),
+        };
+    }
+}
+
+/// One thing that is being waited for.
+#[derive(Debug)]
+pub struct Waiting {
+    bar: Option<ProgressBar>,
+    plain: Option<(Ui, String)>,
+}
+
+impl Waiting {
+    /// What it is doing now; elsewhere than on a terminal a line only when the text changed.
+    pub fn update(&mut self, label: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(label.to_owned());
+        }
+        if let Some((ui, last)) = &mut self.plain
+            && last != label
+        {
+            ui.note(&format!("{label} …"));
+            label.clone_into(last);
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
