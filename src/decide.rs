@@ -1,1 +1,5 @@
 //! decide
+pub mod user_data;
+
+#[cfg(test)]
+mod golden;
