@@ -1,4 +1,5 @@
 //! decide
+pub mod policy;
 pub mod user_data;
 
 #[cfg(test)]
