@@ -131,7 +131,7 @@ pub enum PolicyError {
 /// The role's trust policy: EC2 may hand it to an instance, nobody else may take it.
 #[must_use]
 pub fn trust(place: Place<'_>) -> Value {
-    document(vec![json!({
+    document(&[json!({
         "Effect": "Allow",
         "Principal": {"Service": place.ec2_service()},
         "Action": "sts:AssumeRole",
@@ -150,7 +150,7 @@ pub fn size(policy: &Value) -> usize {
     policy.to_string().chars().filter(|c| !c.is_whitespace()).count()
 }
 
-fn document(statements: Vec<Value>) -> Value {
+fn document(statements: &[Value]) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 

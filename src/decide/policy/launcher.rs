@@ -42,7 +42,7 @@ pub fn launcher(spec: &Spec, place: Place<'_>, scope: LaunchScope<'_>) -> Value 
     let mut interface = subnets;
     interface.extend(place.any(&["network-interface"]));
 
-    document(vec![
+    document(&[
         allow_if("LaunchFromTheTemplate", &run, &templates, tagged(name)),
         allow_if(
             "UseWhatTheTemplateNames",

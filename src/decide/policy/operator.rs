@@ -63,7 +63,7 @@ pub fn operator(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>)
     if !buckets.is_empty() {
         statements.push(allow("SeeBuckets", &["s3:GetBucketLocation", "s3:ListBucket"], &buckets));
     }
-    Ok(document(statements))
+    Ok(document(&statements))
 }
 
 /// Reading that has no resource, or is done before one exists.

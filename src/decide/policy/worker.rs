@@ -83,7 +83,7 @@ pub fn worker(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>) -
         statements.push(filled(statement, &values)?);
     }
 
-    let policy = document(statements);
+    let policy = document(&statements);
     match size(&policy) {
         size if size > INLINE_LIMIT => Err(PolicyError::TooLong { size }),
         _ => Ok(policy),
