@@ -121,15 +121,16 @@ pub(super) struct Buckets {
 impl Buckets {
     pub(super) fn of(spec: &Spec, place: Place<'_>, values: &Values) -> Result<Self, PolicyError> {
         let mut buckets = Self::default();
+        let prefix = format!("arn:{}:s3:::", place.partition());
         for (text, access) in &spec.access.buckets {
             let value = values.fill(text, "access.buckets")?;
-            let name = value.rsplit_once(":::").map_or(value.as_str(), |(_, name)| name);
+            let name = value.strip_prefix(&prefix).unwrap_or(&value);
             let is_name = (3..=63).contains(&name.len())
                 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c));
             if !is_name {
                 return Err(PolicyError::Invalid { value, place: "access.buckets", wanted: "the name of a bucket" });
             }
-            let arn = format!("arn:{}:s3:::{name}", place.partition());
+            let arn = format!("{prefix}{name}");
             let mut lists = vec![&mut buckets.all];
             if matches!(access, BucketAccess::Read | BucketAccess::ReadWrite) {
                 lists.push(&mut buckets.read);

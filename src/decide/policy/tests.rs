@@ -71,7 +71,7 @@ fn full() -> Spec {
         queues: vec![text("${AWS_SQS_QUEUE_URL}"), text("arn:aws:sqs:us-east-1:444455556666:more.fifo")],
         buckets: vec![
             (text("${AWS_S3_BUCKET}"), BucketAccess::ReadWrite),
-            (text("models"), BucketAccess::Read),
+            (text("arn:aws:s3:::models"), BucketAccess::Read),
             (text("results"), BucketAccess::Write),
         ],
         session_manager: true,
@@ -283,7 +283,7 @@ fn a_variable_without_a_plain_parameter_is_an_error_that_names_both() {
 
 #[test]
 fn a_parameter_cannot_widen_a_statement() {
-    for hostile in ["*", "a*", "a?b", "a/b", "${aws:username}", "", "a\",\"b", "arn:aws:s3:::*"] {
+    for hostile in ["*", "a*", "a?b", "a/b", "${aws:username}", "", "a\",\"b", "arn:aws:s3:::*", "ab", "x:::models"] {
         let values = BTreeMap::from([("X".to_owned(), hostile.to_owned())]);
         for access in [BucketAccess::Read, BucketAccess::Write] {
             let mut spec = minimal();

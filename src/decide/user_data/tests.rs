@@ -159,9 +159,11 @@ fn a_nul_byte_is_an_error_and_not_a_shorter_value() {
     assert!(!script_of(&container, None).unwrap().contains('\0'));
     let mut environment = templates().unwrap();
     environment.add_template("t", "{{ x }}").unwrap();
+    environment.add_template("if", "{% if x %}{% endif %}").unwrap();
     let template = environment.get_template("t").unwrap();
     assert!(template.render(minijinja::context! { x => "a\0b" }).is_err());
     assert!(template.render(minijinja::context! {}).is_err(), "undefined is an error");
+    assert!(environment.get_template("if").unwrap().render(minijinja::context! {}).is_err(), "in a condition too");
     assert!(template.render(minijinja::context! { x => vec!["a"] }).is_err(), "a list is not one word");
     assert_eq!(template.render(minijinja::context! { x => "it's $(id)" }).unwrap(), "\"it's \"'$(id)'");
 }
@@ -197,7 +199,7 @@ fn a_script_is_packed_only_over_the_limit_and_refused_with_its_size_when_that_do
 }
 
 /// What stands in for AWS, Docker and the machine: each records its arguments, one program a file.
-struct Box_ {
+struct Machine {
     folder: tempfile::TempDir,
 }
 
@@ -224,7 +226,7 @@ esac
 
 const STUB_SHUTDOWN: &str = "#!/bin/bash\nprintf '%s\\0' \"$@\" '' >>\"$FOLDER/shutdown.args\"\n";
 
-impl Box_ {
+impl Machine {
     /// A machine whose Parameter Store holds `parameters` under the stack's path.
     fn new(parameters: &BTreeMap<&str, &str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -287,7 +289,7 @@ impl Box_ {
 }
 
 /// The one call of `docker` whose first word is `verb`.
-fn docker_call(machine: &Box_, verb: &str) -> Vec<String> {
+fn docker_call(machine: &Machine, verb: &str) -> Vec<String> {
     machine.calls("docker").into_iter().find(|call| call[0] == verb).unwrap_or_else(|| panic!("no `docker {verb}`"))
 }
 
@@ -314,7 +316,7 @@ fn every_value_arrives_byte_for_byte_and_stands_in_no_argument_and_not_on_the_co
         ("ECR_REPOSITORY", "team/worker"),
         ("ECR_IMAGE_TAG", "v1"),
     ]);
-    let machine = Box_::new(&parameters);
+    let machine = Machine::new(&parameters);
     let container = Container {
         env: BTreeMap::from([
             ("LOG_LEVEL".to_owned(), text("info $(id)\n")),
@@ -376,7 +378,7 @@ fn every_value_arrives_byte_for_byte_and_stands_in_no_argument_and_not_on_the_co
 
 #[test]
 fn the_file_goes_before_a_parameter_and_only_selected_parameters_are_handed_on() {
-    let machine = Box_::new(&BTreeMap::from([
+    let machine = Machine::new(&BTreeMap::from([
         ("AWS_REGION", "elsewhere-1"),
         ("LOG_LEVEL", "debug"),
         ("UNUSED", "u"),
@@ -409,7 +411,7 @@ fn ecr_is_recognized_in_any_account_and_region() {
         ("12345.dkr.ecr.us-east-1.amazonaws.com/a:1", None),
         ("123456789012.dkr.ecr.us-east-1.amazonaws.com.evil.example/a:1", None),
     ] {
-        let machine = Box_::new(&BTreeMap::new());
+        let machine = Machine::new(&BTreeMap::new());
         machine.boot(&script_of(&container(image), None).unwrap(), &[]);
         let asked =
             machine.calls("aws").into_iter().find(|call| call[0] == "ecr").map(|call| call.last().unwrap().clone());
@@ -427,7 +429,7 @@ fn whatever_fails_names_its_phase_and_ends_the_box() {
         (&no_parameters, "a:1", ("PULL_EXIT", "3"), ["phase pulling", "failed in phase pulling with exit status 3"]),
         (&forbidden, "a:1", ("X", ""), ["`DOCKER_HOST` cannot be handed on", "failed in phase starting"]),
     ] {
-        let machine = Box_::new(parameters);
+        let machine = Machine::new(parameters);
         let output = machine.boot(&script_of(&container(image), None).unwrap(), &[environment]);
         let console = format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
         assert!(said.iter().all(|part| console.contains(part)), "{said:?}: {console}");
@@ -438,7 +440,7 @@ fn whatever_fails_names_its_phase_and_ends_the_box() {
 
 #[test]
 fn a_box_that_reboots_ends() {
-    let machine = Box_::new(&BTreeMap::new());
+    let machine = Machine::new(&BTreeMap::new());
     machine.boot(&script_of(&container("a:1"), None).unwrap(), &[]);
     let hook = machine.path().join("cloud/scripts/per-boot/spotctl");
     assert!(fs::metadata(&hook).unwrap().permissions().mode() & 0o100 != 0);
