@@ -1,0 +1,207 @@
+//! The command line: one file a verb, each of them arguments → load → plan → apply → report.
+//!
+//! A verb fills its report as it goes and answers success or an error; the report is printed in either case, with what is
+//! known by then. A signal ends the verb where it stands, and the journal says what exists.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::error::{Error, Kind, Result};
+use crate::report;
+use crate::settings::{Color, GlobalArgs, Output};
+use crate::ui::Ui;
+
+pub mod context;
+pub mod signal;
+
+mod apply;
+mod completions;
+mod destroy;
+mod down;
+mod init;
+mod man;
+mod params;
+mod plan;
+mod render;
+mod sandbox;
+mod schema;
+mod status;
+mod up;
+
+use context::Context;
+
+/// Turns an AWS Spot GPU worker on and off.
+#[derive(Debug, Parser)]
+#[command(
+    name = "spotctl",
+    version,
+    about = "Turns an AWS Spot GPU worker on and off: outbound only, cheapest offer, nothing left behind",
+    after_help = "Try it without an account:  spotctl init && spotctl --sandbox up",
+    propagate_version = false,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(flatten)]
+    global: GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented `spotctl.yaml` and a `.env` sample
+    Init(init::Args),
+    /// Show what `up` would change, and where it would launch at which price
+    Plan(plan::Args),
+    /// Make or mend security group, role, parameters and launch template; costs nothing
+    Apply(apply::Args),
+    /// Apply, then launch until as many workers run as wished
+    Up(up::Args),
+    /// End the workers and wait until they are gone
+    Down(down::Args),
+    /// `down`, then remove everything that was made
+    Destroy(destroy::Args),
+    /// Show the workers and what else exists
+    #[command(visible_alias = "ls")]
+    Status(status::Args),
+    /// Parameter Store against the `.env`; never prints a secret
+    Params(params::Args),
+    /// Print what would be sent: user data, launch template, policies
+    Render(render::Args),
+    /// Print the JSON schema of `spotctl.yaml`
+    Schema(schema::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
+    /// The embedded AWS: serve it, reset it, make its weather
+    Sandbox(sandbox::Args),
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Plan(_) => "plan",
+            Self::Apply(_) => "apply",
+            Self::Up(_) => "up",
+            Self::Down(_) => "down",
+            Self::Destroy(_) => "destroy",
+            Self::Status(_) => "status",
+            Self::Params(_) => "params",
+            Self::Render(_) => "render",
+            Self::Schema(_) => "schema",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+            Self::Sandbox(_) => "sandbox",
+        }
+    }
+}
+
+/// Runs the program and answers its exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    trace(cli.global.verbose);
+    let ui = Ui::new(cli.global.output, cli.global.quiet, cli.global.color);
+    let command = cli.command.name();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(&ui, cli)),
+        Err(error) => Err(Failure::Unreported(Error::new(Kind::Aws, format!("starting the runtime: {error}")))),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(Failure::Reported(code)) => ExitCode::from(code),
+        Err(Failure::Unreported(error)) => {
+            report::write_failure(&ui, command, &error);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+/// How a verb failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Its report, error included, is out; this is the exit status.
+    Reported(u8),
+    /// There was nothing to report yet.
+    Unreported(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Unreported(error)
+    }
+}
+
+/// What a verb answers: the exit status.
+type Outcome = Result<u8, Failure>;
+
+async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
+    let Cli { global, command } = cli;
+    match command {
+        Command::Init(args) => init::run(ui, &global, &args),
+        Command::Schema(args) => schema::run(ui, &args),
+        Command::Completions(args) => completions::run(ui, &args),
+        Command::Man(args) => man::run(ui, &args),
+        Command::Sandbox(args) => sandbox::run(ui, &global, args).await,
+        Command::Plan(args) => plan::run(&Context::load(ui, &global).await?, &args).await,
+        Command::Apply(args) => apply::run(&Context::load(ui, &global).await?, &args).await,
+        Command::Up(args) => up::run(&Context::load(ui, &global).await?, &args).await,
+        Command::Params(args) => params::run(&Context::load(ui, &global).await?, args).await,
+        Command::Render(args) => render::run(&Context::load(ui, &global).await?, &args).await,
+        Command::Down(args) => down::run(ui, &global, &args).await,
+        Command::Destroy(args) => destroy::run(ui, &global, &args).await,
+        Command::Status(args) => status::run(ui, &global, &args).await,
+    }
+}
+
+/// What was typed is no command: clap's text for people, a document where JSON was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let typed: Vec<String> = std::env::args().skip(1).collect();
+    let asks_json = typed.windows(2).any(|pair| matches!(pair[0].as_str(), "-o" | "--output") && pair[1] == "json")
+        || typed.iter().any(|word| word == "-ojson" || word == "--output=json");
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_help || !asks_json {
+        // clap knows which stream each of its texts belongs on; a closed one is no error.
+        let _ = error.print();
+        return ExitCode::from(if is_help { 0 } else { Kind::Usage.exit_code() });
+    }
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let names = Cli::command();
+    let command = names.get_subcommands().map(clap::Command::get_name).find(|name| typed.iter().any(|word| word == name));
+    report::write_failure(&Ui::new(Output::Json, false, Color::Auto), command.unwrap_or("spotctl"), &Error::usage(message));
+    ExitCode::from(Kind::Usage.exit_code())
+}
+
+/// `-v` says which calls are made, `-vv` and `-vvv` more of ourselves. Never the SDK's own traces: they hold request
+/// bodies, and with them secrets.
+fn trace(verbosity: u8) {
+    let level = match verbosity {
+        0 => return,
+        1 => "spotctl=info",
+        2 => "spotctl=debug",
+        _ => "spotctl=trace",
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .compact()
+        .init();
+}
+
+/// Where `init` writes, and where a file that is missing would have been.
+fn beside(config: &std::path::Path, name: &str) -> PathBuf {
+    config.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
+}

@@ -1,0 +1,173 @@
+//! What every verb that needs the file begins with: file, `.env`, settings, clients.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::cli::{Failure, signal};
+use crate::cloud::Cloud;
+use crate::config::{self, LoadError};
+use crate::error::{Error, Findings, Kind, Result};
+use crate::journal::Journal;
+use crate::plan::{self, Observed, Plan, Wants};
+use crate::report::{self, Report};
+use crate::resource::worker;
+use crate::settings::{GlobalArgs, Settings};
+use crate::spec::{Spec, WorkerName};
+use crate::ui::Ui;
+
+/// A run with a file.
+#[derive(Debug)]
+pub struct Context {
+    /// The terminal.
+    pub ui: Ui,
+    /// The file.
+    pub spec: Spec,
+    /// The `.env`; `None` where there is none.
+    pub env: Option<BTreeMap<String, SecretString>>,
+    /// AWS.
+    pub cloud: Cloud,
+    /// What was done.
+    pub journal: Journal,
+}
+
+impl Context {
+    /// Reads and checks everything local, before anything is called.
+    pub(crate) async fn load(ui: &Ui, args: &GlobalArgs) -> Result<Self> {
+        let spec = read(&args.config, ui)?;
+        let env = read_env(&spec, ui)?;
+        let settings = Settings::resolve(args, |name| std::env::var(name).ok(), spec.region.as_deref());
+        let cloud = Cloud::connect(&settings).await?;
+        Ok(Self { ui: ui.clone(), spec, env, cloud, journal: Journal::default() })
+    }
+
+    /// Reads AWS and decides: the plan that `plan` shows and `up` carries out.
+    pub(crate) async fn plan(&self, wants: &Wants) -> Result<(Observed, Plan)> {
+        let _waiting = self.ui.wait("reading the account");
+        let mut observed = plan::observe(&self.cloud, &self.spec, wants).await?;
+        if wants.count > 0 {
+            end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await?;
+        }
+        let chosen = plan::image(&self.cloud, &self.spec, &observed, wants).await?;
+        let plan = plan::decide(&self.spec, self.env.as_ref(), &observed, &chosen, wants, &self.cloud.region)?;
+        for note in &plan.notes {
+            self.ui.warn(note);
+        }
+        Ok((observed, plan))
+    }
+}
+
+/// Ends what two racing runs launched twice, and says so.
+pub(crate) async fn end_duplicates(
+    cloud: &Cloud,
+    ui: &Ui,
+    workers: &mut [crate::decide::workers::Worker],
+) -> Result<()> {
+    for extra in worker::end_duplicates(cloud, workers).await? {
+        ui.warn(&format!("{extra} was launched twice for one slot by two runs at once; the later one is ended"));
+    }
+    Ok(())
+}
+
+/// The stack that a command is about when no file is needed.
+pub(crate) async fn stack(
+    ui: &Ui,
+    args: &GlobalArgs,
+    name: Option<&WorkerName>,
+) -> Result<(WorkerName, Cloud)> {
+    let (name, region) = match name {
+        Some(name) => (name.clone(), None),
+        None => {
+            let spec = read(&args.config, ui).map_err(|error| error.hint("or without a file: --name NAME"))?;
+            (spec.name, spec.region)
+        }
+    };
+    let settings = Settings::resolve(args, |name| std::env::var(name).ok(), region.as_deref());
+    Ok((name, Cloud::connect(&settings).await?))
+}
+
+/// The file, all its mistakes at once.
+pub(crate) fn read(path: &Path, ui: &Ui) -> Result<Spec> {
+    config::load(path).map_err(|error| match error {
+        LoadError::NotFound => Error::usage(format!("no file `{}`", path.display()))
+            .hint("spotctl init writes one that works")
+            .hint("or name another: spotctl --config FILE"),
+        LoadError::Unreadable(why) => Error::usage(format!("reading `{}`: {why}", path.display())),
+        LoadError::Findings(findings) => wrong(path, &findings, ui),
+    })
+}
+
+fn wrong(path: &Path, findings: &config::Findings, ui: &Ui) -> Error {
+    let count = findings.len();
+    let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
+    let mut error = Error::usage(format!("{mistakes} in `{}`", path.display()));
+    error.findings = Some(Findings { text: findings.render(ui.colors_notes()), list: findings.to_json() });
+    error
+}
+
+/// The `.env`: an error when the file names one that is not there, nothing when only the default is missing.
+fn read_env(spec: &Spec, ui: &Ui) -> Result<Option<BTreeMap<String, SecretString>>> {
+    let Some(path) = &spec.parameters.file else { return Ok(None) };
+    match config::load_env(path) {
+        Ok(values) => Ok(Some(values)),
+        Err(LoadError::NotFound) if !spec.parameters.file_is_required => Ok(None),
+        Err(LoadError::NotFound) => Err(Error::usage(format!("no file `{}`, which `parameters.file` names", path.display()))
+            .hint("write it, one KEY=value a line, or remove `file` when the parameters are in Parameter Store already")),
+        Err(LoadError::Unreadable(why)) => Err(Error::usage(format!("reading `{}`: {why}", path.display()))),
+        Err(LoadError::Findings(findings)) => Err(wrong(path, &findings, ui)),
+    }
+}
+
+/// Prints the report with the outcome, and turns the outcome into an exit status. Signals have ended the work by now.
+pub(crate) fn finish(ui: &Ui, command: &str, report: &impl Report, result: Result<u8>) -> Result<u8, Failure> {
+    match result {
+        Ok(code) => {
+            report::write(ui, command, report, None);
+            Ok(code)
+        }
+        Err(error) => {
+            report::write(ui, command, report, Some(&error));
+            Err(Failure::Reported(error.kind.exit_code()))
+        }
+    }
+}
+
+/// After a failure or a signal: what was made stays and is named. Where the launch's answer is not known, one quick look.
+pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error {
+    /// A killed command must end soon.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let stack = &context.spec.name;
+    let is_signal = matches!(error.kind, Kind::Interrupted | Kind::Terminated);
+    if context.journal.may_have_launched() {
+        let look = tokio::time::timeout(PATIENCE, worker::observe(&context.cloud, stack)).await;
+        match look {
+            Ok(Ok(workers)) => workers
+                .iter()
+                .filter(|worker| worker.state.is_live())
+                .for_each(|worker| context.journal.launched(worker, None)),
+            _ => error = error.hint("a launch was under way, and AWS does not answer now whether it took effect"),
+        }
+    }
+    error.leftovers = context.journal.leftovers();
+    let has_workers = error.leftovers.iter().any(|left| left.kind == "instance");
+    if has_workers {
+        error = error.hint(format!("end the workers: spotctl down --name {stack}"));
+    }
+    if !error.leftovers.is_empty() {
+        error = error.hint(format!("remove everything: spotctl destroy --name {stack} --yes"));
+    }
+    if is_signal {
+        error = error.hint("the same command again goes on where this one stopped");
+    }
+    error
+}
+
+/// Runs the work under the eye of the signals, and names what it left when it failed.
+pub(crate) async fn guarded(context: &Context, work: impl Future<Output = Result<u8>>) -> Result<u8> {
+    match signal::until_signal(work).await {
+        Ok(code) => Ok(code),
+        Err(error) => Err(name_leftovers(context, error).await),
+    }
+}

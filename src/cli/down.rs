@@ -1,0 +1,45 @@
+//! `spotctl down`: ends the workers and waits until they are gone.
+
+use std::time::Duration;
+
+use super::Outcome;
+use super::context::{finish, stack};
+use super::signal::until_signal;
+use crate::apply;
+use crate::report::workers::Down;
+use crate::settings::GlobalArgs;
+use crate::spec::{Period, WorkerName};
+use crate::ui::Ui;
+
+/// Arguments of `down`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these workers; all of the stack when none is named
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    /// The stack; then no file is needed
+    #[arg(long, value_name = "NAME")]
+    name: Option<WorkerName>,
+    /// Do not wait until AWS shows them as terminated
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    timeout: Period,
+}
+
+pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
+    let (name, cloud) = stack(ui, global, args.name.as_ref()).await?;
+    let mut report =
+        Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
+    let limit = (!args.no_wait).then(|| Duration::from_secs(u64::from(args.timeout.as_secs())));
+    let work = async {
+        let done = apply::down(&cloud, &name, &args.ids, limit, ui).await?;
+        report.terminated = done.terminated;
+        report.cancelled = done.cancelled;
+        Ok(0)
+    };
+    let again = |error: crate::error::Error| error.hint(format!("what is left: spotctl status --name {name}"));
+    let result = until_signal(work).await.map_err(again);
+    finish(ui, "down", &report, result)
+}

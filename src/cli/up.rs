@@ -1,0 +1,169 @@
+//! `spotctl up`: apply, then launch until as many workers run as wished.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::context::{Context, finish, guarded};
+use super::{Outcome, plan};
+use crate::apply::{Run, Wait};
+use crate::decide::offers::{Ranking, none_left};
+use crate::decide::workers::{Goal, Worker};
+use crate::error::{Error, Result};
+use crate::plan::{Observed, Plan, Wants};
+use crate::report::foundation;
+use crate::report::workers::{Row, Up, WorstCase};
+use crate::spec::{Period, Usd, Zone};
+
+/// Arguments of `up`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// How many workers should run; those that run already count
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    count: u32,
+    /// Only this instance type
+    #[arg(long = "type", value_name = "TYPE")]
+    instance_type: Option<String>,
+    /// Only this zone
+    #[arg(long, value_name = "ZONE", value_parser = zone)]
+    zone: Option<Zone>,
+    /// Highest price in USD an hour; AWS enforces it
+    #[arg(long, value_name = "USD")]
+    max_price: Option<Usd>,
+    /// Buy on demand when no Spot pool can deliver
+    #[arg(long)]
+    on_demand_fallback: bool,
+    /// Hard end of the new workers, such as 2h, or `none`
+    #[arg(long, value_name = "TIME", value_parser = period_or_none)]
+    ttl: Option<Limit>,
+    /// Idle end of the new workers, such as 10m, or `none`
+    #[arg(long, value_name = "TIME", value_parser = period_or_none)]
+    idle: Option<Limit>,
+    /// How far to wait
+    #[arg(long, value_enum, default_value = "running")]
+    wait: Goal,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "5m")]
+    timeout: Period,
+    /// Show the plan and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    apply: super::apply::Changes,
+}
+
+/// A period, or `none`.
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<Period>);
+
+fn period_or_none(text: &str) -> Result<Limit, String> {
+    if text == crate::decide::names::NONE {
+        return Ok(Limit(None));
+    }
+    text.parse().map(|period| Limit(Some(period))).map_err(|error: crate::spec::InvalidText| format!("{error}, or `none`"))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "clap's value parsers answer a Result")]
+fn zone(text: &str) -> Result<Zone, String> {
+    Ok(Zone(text.to_owned()))
+}
+
+impl Args {
+    fn wants(&self) -> Wants {
+        Wants {
+            count: self.count,
+            instance_type: self.instance_type.clone(),
+            zone: self.zone.clone(),
+            max_price: self.max_price,
+            ttl: self.ttl.map(|limit| limit.0),
+            idle: self.idle.map(|limit| limit.0),
+            ..self.apply.wants()
+        }
+    }
+}
+
+pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
+    if args.on_demand_fallback || context.spec.instance.on_demand_fallback {
+        return Err(Error::usage("on-demand fallback is not there yet: `up` buys Spot only")
+            .hint("remove --on-demand-fallback, or `on_demand_fallback: true` from the file")
+            .into());
+    }
+    if args.wait == Goal::Ready {
+        return Err(Error::usage("`--wait ready` is not there yet: the boot script does not report when its container is healthy")
+            .hint("wait until EC2 says running: spotctl up --wait running")
+            .into());
+    }
+    if args.dry_run {
+        let mut report = foundation::Plan::default();
+        let result = guarded(context, plan::show(context, &args.wants(), &mut report)).await.map(|_| 0);
+        return finish(&context.ui, "up", &report, result);
+    }
+    let mut report = Up {
+        stack: context.spec.name.to_string(),
+        region: context.cloud.region.clone(),
+        ..Up::default()
+    };
+    let mut state = State::default();
+    let result = guarded(context, work(context, args, &mut state)).await;
+    fill(context, args, &state, &mut report);
+    // Workers that run are what was asked for: named as workers, with the way to end them, not as leftovers.
+    let result = result.map_err(|mut error| {
+        error.leftovers.retain(|left| !report.workers.iter().any(|row| row.id == left.id) || report.workers.is_empty());
+        error
+    });
+    finish(&context.ui, "up", &report, result)
+}
+
+/// What is known so far; the report is made of it, however the work ended.
+#[derive(Default)]
+struct State {
+    known: Option<(Observed, Plan)>,
+    ranking: Ranking,
+    workers: Vec<Worker>,
+}
+
+async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
+    let (observed, plan) = context.plan(&args.wants()).await?;
+    state.workers.clone_from(&observed.workers);
+    state.ranking = plan.ranking.clone();
+    state.known = Some((observed.clone(), plan.clone()));
+    if !plan.slots.is_empty() && plan.ranking.offers.is_empty() {
+        // Before anything is made: nothing could come of it.
+        return Err(none_left(&plan.ranking, &context.cloud.region));
+    }
+    let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
+    let foundation = run.foundation(&plan, &observed).await?;
+    let goal = Wait {
+        goal: args.wait,
+        count: args.count,
+        limit: Duration::from_secs(u64::from(args.timeout.as_secs())),
+    };
+    state.workers = run.workers(&plan, &observed, &foundation, &goal, &mut state.ranking).await?;
+    Ok(0)
+}
+
+fn fill(context: &Context, args: &Args, state: &State, report: &mut Up) {
+    let Some((observed, plan)) = &state.known else { return };
+    report.account.clone_from(&observed.caller.account);
+    let done = context.journal.changes();
+    // Every line of the plan: what was done, and what was found as it should be.
+    let happened = plan.changes.iter().filter_map(|planned| {
+        let found = done.iter().find(|done| done.kind == planned.kind && done.name == planned.name);
+        found.or((!planned.is_needed()).then_some(planned)).cloned()
+    });
+    report.changes = happened.collect();
+    report.rejected.clone_from(&state.ranking.rejected);
+    let launched = context.journal.workers();
+    let mut workers = state.workers.clone();
+    workers.extend(launched.iter().filter(|(new, _)| !state.workers.iter().any(|old| old.id == new.id)).map(|(new, _)| new.clone()));
+    let now = Timestamp::now();
+    report.workers = workers
+        .iter()
+        .filter(|worker| worker.state.is_live())
+        .map(|worker| {
+            let is_new = launched.iter().any(|(new, _)| new.id == worker.id);
+            Row::new(worker, &observed.market.prices, now, is_new)
+        })
+        .collect();
+    report.worst_case = WorstCase::of(&report.workers, args.ttl.map_or(context.spec.lifetime.max, |limit| limit.0));
+}
