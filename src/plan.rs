@@ -208,7 +208,7 @@ pub fn decide(
         root_device: chosen.image.root_device.clone(),
         volume,
         profile: names::role(&spec.name, region),
-        user_data: boot_script(spec, &observed.caller.account, region)?,
+        user_data: encoded(&boot_script(spec, &observed.caller.account, region)?)?,
         max_price: spec.instance.max_price,
         tags: worker_tags(spec, spec.lifetime.max, spec.lifetime.idle).into_iter().collect(),
         target,
@@ -317,7 +317,11 @@ fn raised(wished: Volume, minimum: Gib, region: &str, notes: &mut Vec<String>) -
     Volume { size: minimum, ..wished }
 }
 
-fn boot_script(spec: &Spec, account: &str, region: &str) -> Result<String> {
+/// The boot script as it would run.
+///
+/// # Errors
+/// A secret that it would show.
+pub fn boot_script(spec: &Spec, account: &str, region: &str) -> Result<String> {
     let boot = Boot {
         name: &spec.name,
         region,
@@ -327,8 +331,11 @@ fn boot_script(spec: &Spec, account: &str, region: &str) -> Result<String> {
         container: &spec.container,
         lifetime: &spec.lifetime,
     };
-    let script = user_data::render(&boot).map_err(|error| Error::usage(error.to_string()))?;
-    Ok(user_data::encode(&script).map_err(|error| Error::usage(error.to_string()))?.base64)
+    user_data::render(&boot).map_err(|error| Error::usage(error.to_string()))
+}
+
+fn encoded(script: &str) -> Result<String> {
+    Ok(user_data::encode(script).map_err(|error| Error::usage(error.to_string()))?.base64)
 }
 
 /// Tags of a worker: the user's, the stack's, and its limits, which the box reads from them.

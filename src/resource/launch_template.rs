@@ -6,6 +6,8 @@
 //! subnet are not in the fingerprint: they are the cheapest offer when the template was made and stay until the file no
 //! longer allows them.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ec2::types::{
     LaunchTemplate, LaunchTemplateVersion, RequestLaunchTemplateData, ResourceType, TagSpecification,
 };
@@ -151,6 +153,27 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
     Ok(Both { spot: find(&spot, spot_version)?, any_market: find(&twin, twin_version)? })
 }
 
+/// The names of all stacks that have a launch template in the region.
+///
+/// # Errors
+/// A call's failure.
+pub async fn stacks(cloud: &Cloud) -> Result<BTreeSet<String>> {
+    let mut stacks = BTreeSet::new();
+    let mut token = None;
+    loop {
+        let request = cloud.ec2.describe_launch_templates().filters(filter("tag-key", [names::TAG_STACK]));
+        let page = call("DescribeLaunchTemplates", request.set_next_token(token).send())
+            .await
+            .map_err(|failure| failure.doing("looking for the launch templates of all stacks"))?;
+        let tags = page.launch_templates().iter().flat_map(|found| pairs(found.tags()));
+        stacks.extend(tags.filter(|(key, _)| *key == names::TAG_STACK).map(|(_, stack)| stack.to_owned()));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(stacks);
+        }
+    }
+}
+
 async fn default_version(cloud: &Cloud, name: &str) -> Result<Option<LaunchTemplateVersion>, Failure> {
     let request = cloud.ec2.describe_launch_template_versions().launch_template_name(name).versions("$Default");
     match call("DescribeLaunchTemplateVersions", request.send()).await {
@@ -198,6 +221,14 @@ fn parse(description: &str) -> (Option<String>, Option<String>) {
         return (None, None);
     }
     (words.next().map(str::to_owned), words.next().map(str::to_owned))
+}
+
+impl Desired {
+    /// The content for people, in AWS's names; `group` stands for the security group's id.
+    #[must_use]
+    pub fn rendered(&self, group: &str) -> serde_json::Value {
+        self.content.rendered(self.which, group)
+    }
 }
 
 impl Observed {

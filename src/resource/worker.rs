@@ -4,7 +4,7 @@
 //! [`terminate`]. Reads are eventually consistent: a new instance may be missing from a list for seconds, and after a
 //! termination "not found" does not mean gone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState};
 use jiff::Timestamp;
@@ -29,17 +29,44 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Vec<Worker>> {
     read_all(cloud, by, &format!("looking for the workers of stack `{stack}`")).await
 }
 
+/// Every stack's workers in the region, by stack.
+///
+/// # Errors
+/// A call's failure.
+pub async fn observe_all(cloud: &Cloud) -> Result<BTreeMap<String, Vec<Worker>>> {
+    let mut stacks: BTreeMap<String, Vec<Worker>> = BTreeMap::new();
+    let by = filter("tag-key", [names::TAG_STACK]);
+    for (stack, worker) in read_pages(cloud, by, "looking for workers of all stacks").await? {
+        stacks.entry(stack).or_default().push(worker);
+    }
+    Ok(stacks)
+}
+
 async fn read_all(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) -> Result<Vec<Worker>> {
+    let mut workers: Vec<Worker> =
+        read_pages(cloud, by, doing).await?.into_iter().map(|(_, worker)| worker).collect();
+    workers.sort_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
+    Ok(workers)
+}
+
+/// Each with the name of its stack.
+async fn read_pages(
+    cloud: &Cloud,
+    by: aws_sdk_ec2::types::Filter,
+    doing: &str,
+) -> Result<Vec<(String, Worker)>> {
     let mut workers = Vec::new();
     let mut token = None;
     loop {
         let request = cloud.ec2.describe_instances().filters(by.clone()).set_next_token(token);
         let page = call("DescribeInstances", request.send()).await.map_err(|failure| failure.doing(doing))?;
         let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
-        workers.extend(instances.filter_map(read));
+        workers.extend(instances.filter_map(|instance| {
+            let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
+            Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
+        }));
         token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
         if token.is_none() {
-            workers.sort_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
             return Ok(workers);
         }
     }

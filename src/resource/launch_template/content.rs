@@ -114,6 +114,55 @@ impl Content {
             .build()
     }
 
+    /// The same as JSON in AWS's names, as `aws ec2 create-launch-template --launch-template-data` takes it.
+    #[must_use]
+    pub fn rendered(&self, which: Which, group: &str) -> Value {
+        let tags: Vec<Value> = self.tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+        let mut ebs = json!({
+            "VolumeType": self.volume.kind.as_str(),
+            "VolumeSize": self.volume.size.0,
+            "DeleteOnTermination": true,
+        });
+        for (name, value) in [("Iops", self.volume.iops), ("Throughput", self.volume.throughput)] {
+            if let Some(value) = value {
+                ebs[name] = json!(value);
+            }
+        }
+        let mut data = json!({
+            "ImageId": self.image,
+            "InstanceType": self.target.instance_type,
+            "IamInstanceProfile": {"Name": self.profile},
+            "BlockDeviceMappings": [{"DeviceName": self.root_device, "Ebs": ebs}],
+            "NetworkInterfaces": [{
+                "DeviceIndex": 0,
+                "SubnetId": self.target.subnet,
+                "Groups": [group],
+                "AssociatePublicIpAddress": true,
+                "DeleteOnTermination": true,
+            }],
+            "MetadataOptions": {
+                "HttpEndpoint": "enabled",
+                "HttpTokens": "required",
+                "HttpPutResponseHopLimit": HOP_LIMIT,
+                "InstanceMetadataTags": "enabled",
+            },
+            "InstanceInitiatedShutdownBehavior": "terminate",
+            "TagSpecifications": tagged(which)
+                .iter()
+                .map(|kind| json!({"ResourceType": kind.as_str(), "Tags": tags}))
+                .collect::<Vec<_>>(),
+            "UserData": self.user_data,
+        });
+        if which == Which::Spot {
+            let mut options = json!({"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"});
+            if let Some(price) = self.max_price {
+                options["MaxPrice"] = json!(price);
+            }
+            data["InstanceMarketOptions"] = json!({"MarketType": "spot", "SpotOptions": options});
+        }
+        data
+    }
+
     fn market_options(&self) -> LaunchTemplateInstanceMarketOptionsRequest {
         LaunchTemplateInstanceMarketOptionsRequest::builder()
             .market_type(MarketType::Spot)
