@@ -152,8 +152,8 @@ impl Run<'_> {
                 return Ok(workers);
             }
             match self.wait(goal, &launched, workers).await? {
-                Waited::Done(workers) => return Ok(workers),
-                Waited::TakenBack(worker, now) => {
+                (None, workers) => return Ok(workers),
+                (Some(worker), now) => {
                     let reason = worker.state_reason.clone().unwrap_or_default();
                     let kind = match classify_end(&reason) {
                         Ended::Quota => Failed::Quota,
@@ -174,7 +174,13 @@ impl Run<'_> {
     }
 
     /// Looks until as many as wished got there. Each look also ends what two racing runs launched twice.
-    async fn wait(&self, goal: &Wait, launched: &BTreeSet<String>, before: Vec<Worker>) -> Result<Waited> {
+    /// Answers all workers, and the one that AWS ended by itself where there is such a one.
+    async fn wait(
+        &self,
+        goal: &Wait,
+        launched: &BTreeSet<String>,
+        before: Vec<Worker>,
+    ) -> Result<(Option<Worker>, Vec<Worker>)> {
         let mut waiting: Option<Waiting> = None;
         let what = if goal.goal == Goal::Ready { "ready" } else { "running" };
         let pace = poll::Pace { limit: goal.limit, ..poll::STATE };
@@ -186,7 +192,7 @@ impl Run<'_> {
                 self.ui.note(&format!("{extra} was launched by another run for the same slot and is ended"));
             }
             let look = match progress(&workers, launched, goal.count, goal.goal) {
-                Progress::Done => poll::Look::Done(Waited::Done(workers.clone())),
+                Progress::Done => poll::Look::Done((None, workers.clone())),
                 Progress::Waiting(text) => {
                     let label = format!("waiting until {what}: {text}");
                     match &mut waiting {
@@ -200,9 +206,7 @@ impl Run<'_> {
                     self.journal.ended(&worker.id);
                     match classify_end(&reason) {
                         Ended::OnPurpose => return Err(ended(worker, what)),
-                        Ended::Capacity | Ended::Quota => {
-                            poll::Look::Done(Waited::TakenBack(worker.clone(), workers.clone()))
-                        }
+                        Ended::Capacity | Ended::Quota => poll::Look::Done((Some(worker.clone()), workers.clone())),
                     }
                 }
                 Progress::Failed(worker, why) => {
@@ -233,7 +237,9 @@ fn ended(worker: &Worker, what: &str) -> Error {
     let message = format!("{} is {} before it was {what}: {reason}{phase}", worker.id, worker.state.as_str());
     let error = Error::new(Failed::Worker, message);
     if reason == "Client.InternalError" {
-        return error.hint("with volumes encrypted by a key of your own, the role AWSServiceRoleForEC2Spot needs a grant on it");
+        return error.hint(
+            "with volumes encrypted by a key of your own, the role AWSServiceRoleForEC2Spot needs a grant on it",
+        );
     }
     error
 }
@@ -247,13 +253,6 @@ pub struct Wait {
     pub count: u32,
     /// How long.
     pub limit: Duration,
-}
-
-#[derive(Debug)]
-enum Waited {
-    Done(Vec<Worker>),
-    /// AWS ended this one by itself.
-    TakenBack(Worker, Vec<Worker>),
 }
 
 /// Tells the journal and the terminal what the launch does.
@@ -338,11 +337,8 @@ pub async fn down(
             None => Ok(()),
         }
     };
-    let (ended, cancelled, moved) = futures::join!(
-        worker::terminate(cloud, &ids),
-        worker::cancel_requests(cloud, &requests),
-        move_on
-    );
+    let (ended, cancelled, moved) =
+        futures::join!(worker::terminate(cloud, &ids), worker::cancel_requests(cloud, &requests), move_on);
     ended?;
     cancelled?;
     moved?;
@@ -379,11 +375,7 @@ fn count(workers: usize) -> String {
 ///
 /// # Errors
 /// The first failure, after everything under way has ended.
-pub async fn destroy(
-    cloud: &Cloud,
-    stack: &crate::spec::WorkerName,
-    journal: &Journal,
-) -> Result<()> {
+pub async fn destroy(cloud: &Cloud, stack: &crate::spec::WorkerName, journal: &Journal) -> Result<()> {
     let (groups, role, templates, names) = futures::try_join!(
         security_group::observe(cloud, stack),
         role::observe(cloud, stack),
@@ -409,16 +401,19 @@ pub async fn destroy(
     };
     let role_gone = async {
         role::destroy(cloud, stack, &role).await?;
-        role::owned(&role).into_iter().for_each(|kind| deleted(kind, &names::role(stack, &cloud.region), None));
+        for kind in role::owned(&role) {
+            deleted(kind, &names::role(stack, &cloud.region), None);
+        }
         Ok::<_, Error>(())
     };
     let values = async {
         let names: Vec<String> = names.into_iter().collect();
         parameters::delete(cloud, &names).await?;
-        names.iter().for_each(|name| deleted(Kind::Parameter, name, None));
+        for name in &names {
+            deleted(Kind::Parameter, name, None);
+        }
         Ok::<_, Error>(())
     };
     let (templates, groups, role_gone, values) = futures::join!(templates, groups, role_gone, values);
     templates.and(groups).and(role_gone).and(values)
 }
-

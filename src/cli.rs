@@ -116,11 +116,10 @@ pub fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(dispatch(&ui, cli)),
-        Err(error) => Err(Failure::Unreported(Error::new(Kind::Aws, format!("starting the runtime: {error}")))),
+        Err(error) => Err(Error::new(Kind::Aws, format!("starting the runtime: {error}")).into()),
     };
     match result {
-        Ok(code) => ExitCode::from(code),
-        Err(Failure::Reported(code)) => ExitCode::from(code),
+        Ok(code) | Err(Failure::Reported(code)) => ExitCode::from(code),
         Err(Failure::Unreported(error)) => {
             report::write_failure(&ui, command, &error);
             ExitCode::from(error.kind.exit_code())
@@ -134,12 +133,12 @@ pub(crate) enum Failure {
     /// Its report, error included, is out; this is the exit status.
     Reported(u8),
     /// There was nothing to report yet.
-    Unreported(Error),
+    Unreported(Box<Error>),
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Unreported(error)
+        Self::Unreported(Box::new(error))
     }
 }
 
@@ -150,8 +149,14 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
     let Cli { global, command } = cli;
     match command {
         Command::Init(args) => init::run(ui, &global, &args),
-        Command::Schema(args) => schema::run(ui, &args),
-        Command::Completions(args) => completions::run(ui, &args),
+        Command::Schema(args) => {
+            schema::run(ui, &args);
+            Ok(0)
+        }
+        Command::Completions(args) => {
+            completions::run(ui, &args);
+            Ok(0)
+        }
         Command::Man(args) => man::run(ui, &args),
         Command::Sandbox(args) => sandbox::run(ui, &global, args).await,
         Command::Plan(args) => plan::run(&Context::load(ui, &global).await?, &args).await,
@@ -179,8 +184,13 @@ fn refuse(error: &clap::Error) -> ExitCode {
     let text = error.to_string();
     let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
     let names = Cli::command();
-    let command = names.get_subcommands().map(clap::Command::get_name).find(|name| typed.iter().any(|word| word == name));
-    report::write_failure(&Ui::new(Output::Json, false, Color::Auto), command.unwrap_or("spotctl"), &Error::usage(message));
+    let command =
+        names.get_subcommands().map(clap::Command::get_name).find(|name| typed.iter().any(|word| word == name));
+    report::write_failure(
+        &Ui::new(Output::Json, false, Color::Auto),
+        command.unwrap_or("spotctl"),
+        &Error::usage(message),
+    );
     ExitCode::from(Kind::Usage.exit_code())
 }
 

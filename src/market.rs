@@ -89,7 +89,7 @@ async fn instance_types(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Vec<Instanc
 fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
     let name = info.instance_type()?.as_str().to_owned();
     let gpus = info.gpu_info();
-    let models = gpus.map(|info| info.gpus()).unwrap_or_default();
+    let models = gpus.map(aws_sdk_ec2::types::GpuInfo::gpus).unwrap_or_default();
     let count = models.iter().filter_map(aws_sdk_ec2::types::GpuDeviceInfo::count).sum::<i32>();
     let total = gpus.and_then(aws_sdk_ec2::types::GpuInfo::total_gpu_memory_in_mib).unwrap_or_default();
     Some(InstanceType {
@@ -124,9 +124,11 @@ async fn offerings(cloud: &Cloud, wanted: Wanted<'_>) -> Result<BTreeSet<(String
         let page = call("DescribeInstanceTypeOfferings", request.send())
             .await
             .map_err(|failure| failure.doing("reading which zone offers which instance type"))?;
-        offered.extend(page.instance_type_offerings().iter().filter_map(|row| {
-            Some((row.instance_type()?.as_str().to_owned(), Zone(row.location()?.to_owned())))
-        }));
+        offered.extend(
+            page.instance_type_offerings()
+                .iter()
+                .filter_map(|row| Some((row.instance_type()?.as_str().to_owned(), Zone(row.location()?.to_owned())))),
+        );
         token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
         if token.is_none() {
             return Ok(offered);
@@ -138,11 +140,8 @@ async fn names_in_region(cloud: &Cloud) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut token = None;
     loop {
-        let request = cloud
-            .ec2
-            .describe_instance_type_offerings()
-            .location_type(LocationType::Region)
-            .set_next_token(token);
+        let request =
+            cloud.ec2.describe_instance_type_offerings().location_type(LocationType::Region).set_next_token(token);
         let page = call("DescribeInstanceTypeOfferings", request.send())
             .await
             .map_err(|failure| failure.doing("reading the names of all instance types"))?;

@@ -127,7 +127,7 @@ pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Want
     }
 }
 
-/// What the types run on: the first architecture that all have in common is an image's; x86_64 where types are open.
+/// What the types run on: the first architecture that all have in common is an image's; `x86_64` where types are open.
 fn architecture<'a>(types: &Types, known: &'a [InstanceType]) -> &'a str {
     const DEFAULT: &str = "x86_64";
     let Types::Listed(names) = types else { return DEFAULT };
@@ -224,7 +224,8 @@ pub fn decide(
     let any_market = launch_template::desired(&spec.name, Which::AnyMarket, &content, &pinned);
 
     let group = security_group::diff(&wished_group, &observed.groups, wants.adopt)?;
-    let kept = |change: &Change| matches!(change.action, Action::None | Action::Update).then(|| change.id.clone()).flatten();
+    let kept =
+        |change: &Change| matches!(change.action, Action::None | Action::Update).then(|| change.id.clone()).flatten();
     let group_id = kept(&group);
     let [role_change, profile_change] = role::diff(&wished_role, &observed.role, wants.adopt)?;
     let templates = &observed.templates;
@@ -235,12 +236,18 @@ pub fn decide(
     warn_about_inbound(&changes, &mut notes);
 
     if let Some(newer) = &chosen.newer {
-        notes.push(format!("a newer image is out, {newer}; {} stays pinned until: spotctl apply --upgrade-image", chosen.image.id));
+        notes.push(format!(
+            "a newer image is out, {newer}; {} stays pinned until: spotctl apply --upgrade-image",
+            chosen.image.id
+        ));
     }
     note_cheaper(&base, &content.target, &mut notes);
     let live = observed.workers.iter().filter(|worker| worker.state.is_live()).count();
     if wants.count > 0 && live > wants.count as usize {
-        notes.push(format!("{live} workers live, {} were asked for; `up` never ends one, `spotctl down` does", wants.count));
+        notes.push(format!(
+            "{live} workers live, {} were asked for; `up` never ends one, `spotctl down` does",
+            wants.count
+        ));
     }
     let lifetime = wants.ttl.unwrap_or(spec.lifetime.max);
     Ok(Plan {
@@ -283,15 +290,15 @@ fn rankings(spec: &Spec, observed: &Observed, chosen: &Chosen, wants: &Wants) ->
 /// What a launch by the template's name alone gives: what it gave, as long as the file allows it; else the cheapest
 /// offer; else, when all are above the cap, the cheapest of those, since AWS enforces the cap in the template.
 fn target(observed: &Observed, base: &Ranking, wants: &Wants, region: &str) -> Result<Target> {
-    let zone_of = |subnet: &str| observed.place.subnets.iter().find(|known| known.id == subnet).map(|known| &known.zone);
+    let zone_of =
+        |subnet: &str| observed.place.subnets.iter().find(|known| known.id == subnet).map(|known| &known.zone);
     let is_candidate = |name: &str, zone: &Zone| {
         base.offers.iter().any(|offer| offer.instance_type == name && offer.zone == *zone)
             || (base.rejected.iter().any(|r| r.instance_type == name && r.zone.as_ref() == Some(zone))
                 && observed.market.offered.contains(&(name.to_owned(), zone.clone())))
     };
-    let allowed = |target: &&Target| {
-        zone_of(&target.subnet).is_some_and(|zone| is_candidate(&target.instance_type, zone))
-    };
+    let allowed =
+        |target: &&Target| zone_of(&target.subnet).is_some_and(|zone| is_candidate(&target.instance_type, zone));
     let current = observed.templates.spot.as_ref().and_then(|found| found.target.as_ref()).filter(allowed);
     if let Some(current) = current.filter(|_| !wants.retarget) {
         return Ok(current.clone());
@@ -348,7 +355,9 @@ fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> B
 }
 
 fn warn_about_inbound(changes: &[Change], notes: &mut Vec<String>) {
-    let opened = changes.iter().find(|change| change.kind == Kind::SecurityGroup && change.reason.contains("inbound rule ") && change.action == Action::Update);
+    let opened = changes.iter().find(|change| {
+        change.kind == Kind::SecurityGroup && change.reason.contains("inbound rule ") && change.action == Action::Update
+    });
     if let Some(change) = opened {
         notes.push(format!("somebody opened the security group `{}`: {}", change.name, change.reason));
     }

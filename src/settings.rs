@@ -93,11 +93,7 @@ const SANDBOX_REGION: &str = "us-east-1";
 
 impl Settings {
     /// Settles the precedence; `environment` looks up a variable, `file_region` is the file's word.
-    pub fn resolve(
-        args: &GlobalArgs,
-        environment: impl Fn(&str) -> Option<String>,
-        file_region: Option<&str>,
-    ) -> Self {
+    pub fn resolve(args: &GlobalArgs, environment: impl Fn(&str) -> Option<String>, file_region: Option<&str>) -> Self {
         let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
         let region = args
             .region
@@ -143,7 +139,11 @@ mod tests {
             let args = Only::parse_from([&["spotctl"], flags].concat()).global;
             let look_up =
                 |name: &str| environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-            assert_eq!(Settings::resolve(&args, look_up, file).region.as_deref(), expected, "{flags:?} {environment:?}");
+            assert_eq!(
+                Settings::resolve(&args, look_up, file).region.as_deref(),
+                expected,
+                "{flags:?} {environment:?}"
+            );
         }
     }
 }

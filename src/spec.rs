@@ -15,7 +15,7 @@ mod amount;
 mod text;
 
 pub use amount::{Gib, Period, Usd};
-pub use text::{InvalidText, ParameterPath, Text, WorkerName};
+pub use text::{InvalidText, ParameterPath, Text, UnknownKey, WorkerName, is_key};
 
 /// One worker stack, as the file describes it, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,7 +9,7 @@ use crate::report::foundation::Apply;
 
 /// How far a change may go; shared by `plan`, `apply` and `up`.
 #[derive(Debug, clap::Args)]
-pub struct Changes {
+pub(crate) struct Changes {
     /// Take over things of this name that carry no stack tag
     #[arg(long)]
     adopt: bool,
@@ -38,17 +38,14 @@ impl Changes {
 
 /// Arguments of `apply`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     changes: Changes,
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
-    let mut report = Apply {
-        stack: context.spec.name.to_string(),
-        region: context.cloud.region.clone(),
-        ..Apply::default()
-    };
+    let mut report =
+        Apply { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), ..Apply::default() };
     let result = guarded(context, work(context, &args.changes.wants(), &mut report)).await;
     if result.is_err() {
         report.changes = context.journal.changes();
@@ -65,7 +62,9 @@ async fn work(context: &Context, wants: &Wants, report: &mut Apply) -> Result<u8
     report.changes = plan
         .changes
         .iter()
-        .map(|planned| done.iter().find(|done| done.kind == planned.kind && done.name == planned.name).unwrap_or(planned).clone())
+        .map(|planned| {
+            done.iter().find(|done| done.kind == planned.kind && done.name == planned.name).unwrap_or(planned).clone()
+        })
         .collect();
     Ok(0)
 }

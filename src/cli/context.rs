@@ -72,17 +72,12 @@ pub(crate) async fn end_duplicates(
 }
 
 /// The stack that a command is about when no file is needed.
-pub(crate) async fn stack(
-    ui: &Ui,
-    args: &GlobalArgs,
-    name: Option<&WorkerName>,
-) -> Result<(WorkerName, Cloud)> {
-    let (name, region) = match name {
-        Some(name) => (name.clone(), None),
-        None => {
-            let spec = read(&args.config, ui).map_err(|error| error.hint("or without a file: --name NAME"))?;
-            (spec.name, spec.region)
-        }
+pub(crate) async fn stack(ui: &Ui, args: &GlobalArgs, name: Option<&WorkerName>) -> Result<(WorkerName, Cloud)> {
+    let (name, region) = if let Some(name) = name {
+        (name.clone(), None)
+    } else {
+        let spec = read(&args.config, ui).map_err(|error| error.hint("or without a file: --name NAME"))?;
+        (spec.name, spec.region)
     };
     let settings = Settings::resolve(args, |name| std::env::var(name).ok(), region.as_deref());
     Ok((name, Cloud::connect(&settings).await?))
@@ -113,8 +108,11 @@ fn read_env(spec: &Spec, ui: &Ui) -> Result<Option<BTreeMap<String, SecretString
     match config::load_env(path) {
         Ok(values) => Ok(Some(values)),
         Err(LoadError::NotFound) if !spec.parameters.file_is_required => Ok(None),
-        Err(LoadError::NotFound) => Err(Error::usage(format!("no file `{}`, which `parameters.file` names", path.display()))
-            .hint("write it, one KEY=value a line, or remove `file` when the parameters are in Parameter Store already")),
+        Err(LoadError::NotFound) => {
+            Err(Error::usage(format!("no file `{}`, which `parameters.file` names", path.display())).hint(
+                "write it, one KEY=value a line, or remove `file` when the parameters are in Parameter Store already",
+            ))
+        }
         Err(LoadError::Unreadable(why)) => Err(Error::usage(format!("reading `{}`: {why}", path.display()))),
         Err(LoadError::Findings(findings)) => Err(wrong(path, &findings, ui)),
     }

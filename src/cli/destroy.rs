@@ -15,7 +15,7 @@ use crate::ui::Ui;
 
 /// Arguments of `destroy`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The stack; then no file is needed
     #[arg(long, value_name = "NAME")]
     name: Option<WorkerName>,
@@ -55,7 +55,6 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let again = |error: Error| error.hint(format!("the same command goes on: spotctl destroy --name {name} --yes"));
     let result = until_signal(work).await.map_err(again);
     let deleted = journal.changes().into_iter();
-    report.deleted =
-        deleted.map(|change| Resource { kind: change.kind, name: change.name, id: change.id }).collect();
+    report.deleted = deleted.map(|change| Resource { kind: change.kind, name: change.name, id: change.id }).collect();
     finish(ui, "destroy", &report, result)
 }

@@ -13,7 +13,7 @@ use crate::ui::Ui;
 
 /// Arguments of `down`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these workers; all of the stack when none is named
     #[arg(value_name = "ID")]
     ids: Vec<String>,
@@ -30,8 +30,7 @@ pub struct Args {
 
 pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let (name, cloud) = stack(ui, global, args.name.as_ref()).await?;
-    let mut report =
-        Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
+    let mut report = Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
     let limit = (!args.no_wait).then(|| Duration::from_secs(u64::from(args.timeout.as_secs())));
     let work = async {
         let done = apply::down(&cloud, &name, &args.ids, limit, ui).await?;

@@ -16,7 +16,7 @@ use crate::ui::Ui;
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The stack's name
     #[arg(long, value_name = "NAME", default_value = "worker-gpu")]
     name: WorkerName,
@@ -29,7 +29,8 @@ struct Written {
 
 impl Report for Written {
     fn text(&self, _color: bool) -> String {
-        self.written.iter().map(|path| format!("wrote {}\n", path.display())).collect()
+        let lines = self.written.iter().map(|path| format!("wrote {}", path.display()));
+        lines.collect::<Vec<_>>().join("\n") + "\n"
     }
 }
 
@@ -52,7 +53,8 @@ pub(crate) fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
 }
 
 fn exists(path: &Path) -> Error {
-    Error::usage(format!("`{}` exists; it was not touched", path.display())).hint("to write elsewhere: spotctl --config FILE init")
+    Error::usage(format!("`{}` exists; it was not touched", path.display()))
+        .hint("to write elsewhere: spotctl --config FILE init")
 }
 
 /// Creates the file; one that will hold secrets is its owner's alone.

@@ -8,7 +8,7 @@ use crate::ui::Ui;
 
 /// Arguments of `man`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The page of this command instead of the program's
     #[arg(value_name = "COMMAND")]
     command: Option<String>,

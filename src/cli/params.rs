@@ -11,7 +11,7 @@ use crate::resource::{Action, Change, Kind};
 
 /// Arguments of `params`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -70,7 +70,9 @@ async fn change(context: &Context, verb: Verb, report: &mut ParameterChanges) ->
         return remove(context, &observed, keys, report).await;
     }
     if context.env.is_none() {
-        return Err(Error::usage("there is no `.env` to compare with").hint("name it in the file: parameters: {file: .env}"));
+        return Err(
+            Error::usage("there is no `.env` to compare with").hint("name it in the file: parameters: {file: .env}")
+        );
     }
     let desired = parameters::desired(&context.spec, context.env.as_ref());
     let (leave, write) = match verb {

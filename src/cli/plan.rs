@@ -9,7 +9,7 @@ use crate::report::foundation::Plan;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Exit 10 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,

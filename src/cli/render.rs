@@ -14,7 +14,7 @@ use crate::resource::{launch_template, parameters};
 
 /// Arguments of `render`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
 }
@@ -44,13 +44,13 @@ enum Whose {
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Rendered {
+struct Document {
     stack: String,
     region: String,
     rendered: Value,
 }
 
-impl Report for Rendered {
+impl Report for Document {
     fn text(&self, _color: bool) -> String {
         match &self.rendered {
             Value::Null => String::new(),
@@ -61,11 +61,8 @@ impl Report for Rendered {
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
-    let mut report = Rendered {
-        stack: context.spec.name.to_string(),
-        region: context.cloud.region.clone(),
-        rendered: Value::Null,
-    };
+    let mut report =
+        Rendered { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), rendered: Value::Null };
     let work = async {
         report.rendered = match &args.what {
             What::UserData => user_data(context).await?,

@@ -17,7 +17,7 @@ use crate::ui::Ui;
 
 /// Arguments of `sandbox`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -80,15 +80,15 @@ fn open() -> Result<Sandbox> {
 }
 
 fn broken(error: &std::io::Error) -> Error {
-    Error::usage(format!("opening the sandbox in `{SANDBOX_STATE}`: {error}"))
-        .hint("to begin anew: rm -r .spotctl")
+    Error::usage(format!("opening the sandbox in `{SANDBOX_STATE}`: {error}")).hint("to begin anew: rm -r .spotctl")
 }
 
 /// Loopback only: the sandbox checks no signature, so nobody else may reach it.
 async fn listen(ui: &Ui, port: u16) -> Outcome {
     let sandbox = open()?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
-        Error::new(Kind::Usage, format!("listening on 127.0.0.1:{port}: {error}")).hint("another port: spotctl sandbox serve --port 0")
+        Error::new(Kind::Usage, format!("listening on 127.0.0.1:{port}: {error}"))
+            .hint("another port: spotctl sandbox serve --port 0")
     })?;
     let address = listener.local_addr().map_err(|error| broken(&error))?;
     let endpoint = format!("http://{address}");

@@ -20,7 +20,7 @@ use crate::ui::Ui;
 
 /// Arguments of `status`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// The stack; then no file is needed
     #[arg(long, value_name = "NAME")]
     name: Option<WorkerName>,
@@ -53,16 +53,15 @@ async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut Status) -> 
     report.workers = found.iter().map(|worker| Row::new(worker, &prices, now, false)).collect();
     let resource = |kind, name: String, id: Option<String>| Resource { kind, name, id };
     let groups = security_group::owned(&groups);
-    report.resources.extend(
-        groups.iter().map(|group| resource(Kind::SecurityGroup, names::base(name), Some(group.id.clone()))),
-    );
+    report
+        .resources
+        .extend(groups.iter().map(|group| resource(Kind::SecurityGroup, names::base(name), Some(group.id.clone()))));
     let role_name = names::role(name, &cloud.region);
     report.resources.extend(role::owned(&role).into_iter().map(|kind| resource(kind, role_name.clone(), None)));
     report.resources.extend(values.into_iter().map(|name| resource(Kind::Parameter, name, None)));
-    for (found, which) in [
-        (&templates.spot, launch_template::Which::Spot),
-        (&templates.any_market, launch_template::Which::AnyMarket),
-    ] {
+    for (found, which) in
+        [(&templates.spot, launch_template::Which::Spot), (&templates.any_market, launch_template::Which::AnyMarket)]
+    {
         let ours = found.as_ref().filter(|found| found.is_ours());
         report
             .resources
@@ -83,10 +82,11 @@ async fn stacks(ui: &Ui, global: &GlobalArgs) -> Outcome {
     let cloud = Cloud::connect(&settings).await?;
     let mut report = Stacks { region: cloud.region.clone(), ..Stacks::default() };
     let work = async {
-        let (workers, templates) =
-            futures::try_join!(worker::observe_all(&cloud), launch_template::stacks(&cloud))?;
+        let (workers, templates) = futures::try_join!(worker::observe_all(&cloud), launch_template::stacks(&cloud))?;
         let mut found: BTreeMap<String, Vec<workers::Worker>> = workers;
-        templates.into_iter().for_each(|stack| drop(found.entry(stack).or_default()));
+        for stack in templates {
+            found.entry(stack).or_default();
+        }
         let all: Vec<Worker> = found.values().flatten().cloned().collect();
         let prices = prices(&cloud, &all).await?;
         report = Stacks::new(&cloud.region, &found, &prices, Timestamp::now());

@@ -17,7 +17,7 @@ use crate::spec::{Period, Usd, Zone};
 
 /// Arguments of `up`.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// How many workers should run; those that run already count
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     count: u32,
@@ -60,7 +60,9 @@ fn period_or_none(text: &str) -> Result<Limit, String> {
     if text == crate::decide::names::NONE {
         return Ok(Limit(None));
     }
-    text.parse().map(|period| Limit(Some(period))).map_err(|error: crate::spec::InvalidText| format!("{error}, or `none`"))
+    text.parse()
+        .map(|period| Limit(Some(period)))
+        .map_err(|error: crate::spec::InvalidText| format!("{error}, or `none`"))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "clap's value parsers answer a Result")]
@@ -89,20 +91,18 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
             .into());
     }
     if args.wait == Goal::Ready {
-        return Err(Error::usage("`--wait ready` is not there yet: the boot script does not report when its container is healthy")
-            .hint("wait until EC2 says running: spotctl up --wait running")
-            .into());
+        return Err(Error::usage(
+            "`--wait ready` is not there yet: the boot script does not report when its container is healthy",
+        )
+        .hint("wait until EC2 says running: spotctl up --wait running")
+        .into());
     }
     if args.dry_run {
         let mut report = foundation::Plan::default();
         let result = guarded(context, plan::show(context, &args.wants(), &mut report)).await.map(|_| 0);
         return finish(&context.ui, "up", &report, result);
     }
-    let mut report = Up {
-        stack: context.spec.name.to_string(),
-        region: context.cloud.region.clone(),
-        ..Up::default()
-    };
+    let mut report = Up { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), ..Up::default() };
     let mut state = State::default();
     let result = guarded(context, work(context, args, &mut state)).await;
     fill(context, args, &state, &mut report);
@@ -133,11 +133,8 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     }
     let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
     let foundation = run.foundation(&plan, &observed).await?;
-    let goal = Wait {
-        goal: args.wait,
-        count: args.count,
-        limit: Duration::from_secs(u64::from(args.timeout.as_secs())),
-    };
+    let goal =
+        Wait { goal: args.wait, count: args.count, limit: Duration::from_secs(u64::from(args.timeout.as_secs())) };
     state.workers = run.workers(&plan, &observed, &foundation, &goal, &mut state.ranking).await?;
     Ok(0)
 }
@@ -155,7 +152,12 @@ fn fill(context: &Context, args: &Args, state: &State, report: &mut Up) {
     report.rejected.clone_from(&state.ranking.rejected);
     let launched = context.journal.workers();
     let mut workers = state.workers.clone();
-    workers.extend(launched.iter().filter(|(new, _)| !state.workers.iter().any(|old| old.id == new.id)).map(|(new, _)| new.clone()));
+    workers.extend(
+        launched
+            .iter()
+            .filter(|(new, _)| !state.workers.iter().any(|old| old.id == new.id))
+            .map(|(new, _)| new.clone()),
+    );
     let now = Timestamp::now();
     report.workers = workers
         .iter()

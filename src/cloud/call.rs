@@ -104,8 +104,10 @@ impl Failure {
             error.message = format!("{doing}: no answer to {}: {said}", self.operation);
         }
         if self.class == Class::Access {
-            error = error
-                .hint(format!("{} must be allowed; what spotctl needs: spotctl render policy operator", self.operation));
+            error = error.hint(format!(
+                "{} must be allowed; what spotctl needs: spotctl render policy operator",
+                self.operation
+            ));
         }
         error.code = self.code;
         error.request_id = self.request_id;
@@ -113,8 +115,11 @@ impl Failure {
     }
 }
 
-fn chain<'a>(error: &'a (dyn std::error::Error + 'static)) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |error| error.source())
+type Cause<'a> = &'a (dyn std::error::Error + 'static);
+
+fn chain(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
+    // Through both references, or the compiler takes the short-lived one's `source`.
+    std::iter::successors(Some(error), |error| (**error).source())
 }
 
 /// The last cause is the one that says something (`connection refused`); those before it name SDK layers.

@@ -16,32 +16,20 @@ pub struct Pace {
 }
 
 /// For what AWS has just made, or says that it exists: reads are eventually consistent, by seconds.
-pub const VISIBLE_SOON: Pace = Pace {
-    first: Duration::from_millis(300),
-    slowest: Duration::from_secs(2),
-    limit: Duration::from_secs(30),
-};
+pub const VISIBLE_SOON: Pace =
+    Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_secs(30) };
 
 /// For what AWS lets go of once the instances that used it are gone: their network interfaces outlive them by seconds.
-pub const RELEASED_SOON: Pace = Pace {
-    first: Duration::from_millis(500),
-    slowest: Duration::from_secs(3),
-    limit: Duration::from_secs(120),
-};
+pub const RELEASED_SOON: Pace =
+    Pace { first: Duration::from_millis(500), slowest: Duration::from_secs(3), limit: Duration::from_mins(2) };
 
 /// For a definite answer to a launch: a new instance profile has taken over two minutes to reach EC2.
-pub const LAUNCH: Pace = Pace {
-    first: Duration::from_millis(500),
-    slowest: Duration::from_secs(5),
-    limit: Duration::from_secs(300),
-};
+pub const LAUNCH: Pace =
+    Pace { first: Duration::from_millis(500), slowest: Duration::from_secs(5), limit: Duration::from_mins(5) };
 
 /// For an instance's state; the limit is the caller's.
-pub const STATE: Pace = Pace {
-    first: Duration::from_millis(700),
-    slowest: Duration::from_secs(5),
-    limit: Duration::from_secs(300),
-};
+pub const STATE: Pace =
+    Pace { first: Duration::from_millis(700), slowest: Duration::from_secs(5), limit: Duration::from_mins(5) };
 
 /// What one look came to.
 #[derive(Debug)]

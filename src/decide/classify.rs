@@ -111,7 +111,11 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         "NoSuchEntity" | "ParameterNotFound" | "NoSuchResourceException" => Class::NotFound,
         "EntityAlreadyExists" | "ParameterAlreadyExists" | "ResourceAlreadyExistsException" => Class::AlreadyExists,
         "DependencyViolation" | "DeleteConflict" | "InvalidGroup.InUse" => Class::InUse,
-        "InternalError" | "InternalFailure" | "InternalServerError" | "Unavailable" | "ServiceUnavailable"
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerError"
+        | "Unavailable"
+        | "ServiceUnavailable"
         | "ServiceFailure" => Class::Server,
         // EC2 ends such codes alike for every kind of object (`InvalidGroup.NotFound`,
         // `InvalidLaunchTemplateName.NotFoundException`, `InvalidLaunchTemplateName.AlreadyExistsException`).

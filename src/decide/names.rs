@@ -131,8 +131,7 @@ mod tests {
             TokenOf { zone: "us-east-1b", ..OF },
             TokenOf { market: Market::OnDemand, ..OF },
         ];
-        let tokens: std::collections::BTreeSet<String> =
-            others.iter().chain([&OF]).map(TokenOf::token).collect();
+        let tokens: std::collections::BTreeSet<String> = others.iter().chain([&OF]).map(TokenOf::token).collect();
         assert_eq!(tokens.len(), others.len() + 1);
     }
 

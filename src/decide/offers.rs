@@ -252,10 +252,13 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
         return Error::new(Kind::Capacity, format!("no instance type in {region} is what the file asks for"));
     }
     let refused = ranking.rejected.iter().find(|rejection| rejection.code.is_some());
-    let dearer = ranking.rejected.iter().filter(|rejection| rejection.code.is_none()).find_map(|r| r.price.map(|p| (r, p)));
+    let dearer =
+        ranking.rejected.iter().filter(|rejection| rejection.code.is_none()).find_map(|r| r.price.map(|p| (r, p)));
     let zone = |rejection: &Rejection| rejection.zone.as_ref().map_or_else(|| region.to_owned(), ToString::to_string);
     let mut error = match (refused, dearer) {
-        (Some(_), _) => Error::new(Kind::Capacity, format!("no Spot capacity in any of {} pools tried in {region}", tried(ranking))),
+        (Some(_), _) => {
+            Error::new(Kind::Capacity, format!("no Spot capacity in any of {} pools tried in {region}", tried(ranking)))
+        }
         (None, Some((cheapest, price))) => Error::new(
             Kind::Capacity,
             format!(
@@ -264,7 +267,9 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
                 zone(cheapest)
             ),
         ),
-        (None, None) => Error::new(Kind::Capacity, format!("no Spot offer in {region} fits the file, the subnets and the image")),
+        (None, None) => {
+            Error::new(Kind::Capacity, format!("no Spot offer in {region} fits the file, the subnets and the image"))
+        }
     };
     if let Some(refused) = refused {
         error.code.clone_from(&refused.code);

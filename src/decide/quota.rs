@@ -30,10 +30,9 @@ pub fn of(instance_type: &str, market: Market) -> Option<Quota> {
             quota("L-DB2E81BA", "Running On-Demand G and VT instances"),
         ),
         "p" if generation.starts_with('6') => return None,
-        "p" if generation.starts_with('5') => (
-            quota("L-C4BD4855", "All P5 Spot Instance Requests"),
-            quota("L-417A185B", "Running On-Demand P instances"),
-        ),
+        "p" if generation.starts_with('5') => {
+            (quota("L-C4BD4855", "All P5 Spot Instance Requests"), quota("L-417A185B", "Running On-Demand P instances"))
+        }
         "p" => (
             quota("L-7212CCBC", "All P4, P3 and P2 Spot Instance Requests"),
             quota("L-417A185B", "Running On-Demand P instances"),

@@ -29,9 +29,8 @@ pub fn after(class: Class, profile_is_new: bool) -> Next {
         Class::Quota => Next::OtherQuota,
         // A lost answer may have launched: only the same token may follow it.
         Class::Network | Class::Server | Class::Throttled => Next::SameAgain,
-        Class::ProfileNotVisible if profile_is_new => Next::WaitForProfile,
-        // A template version or a group that was made a moment ago.
-        Class::NotFound if profile_is_new => Next::WaitForProfile,
+        // "Not found": a template version or a group that was made a moment ago.
+        Class::ProfileNotVisible | Class::NotFound if profile_is_new => Next::WaitForProfile,
         Class::TokenUsedUp => Next::NextGeneration,
         Class::TokenTaken => Next::Adopt,
         Class::ProfileNotVisible

@@ -35,8 +35,8 @@ impl Candidates {
     /// # Errors
     /// AWS has no such image for it in this region.
     pub fn pick(&self, architecture: &str, ami: &Ami) -> Result<&str> {
-        let fits = |of: &Option<&str>| of.is_none_or(|of| of == architecture);
-        self.0.iter().find(|(of, _)| fits(of)).map(|(_, id)| id.as_str()).ok_or_else(|| {
+        let fits = |of: Option<&str>| of.is_none_or(|of| of == architecture);
+        self.0.iter().find(|(of, _)| fits(*of)).map(|(_, id)| id.as_str()).ok_or_else(|| {
             Error::usage(format!("`instance.ami`: no image for `{}` on {architecture} in this region", text(ami)))
         })
     }
@@ -48,9 +48,10 @@ pub fn text(ami: &Ami) -> String {
     match ami {
         Ami::Id(id) => id.clone(),
         Ami::Parameter(name) => format!("ssm:{name}"),
-        Ami::DeepLearning(os) => {
-            crate::spec::DeepLearningOs::NAMES.iter().find(|(_, known)| known == os).map_or_else(String::new, |(name, _)| (*name).to_owned())
-        }
+        Ami::DeepLearning(os) => crate::spec::DeepLearningOs::NAMES
+            .iter()
+            .find(|(_, known)| known == os)
+            .map_or_else(String::new, |(name, _)| (*name).to_owned()),
     }
 }
 

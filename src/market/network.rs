@@ -30,7 +30,8 @@ pub async fn read(cloud: &Cloud, network: &Network) -> Result<Place> {
     let (vpcs, subnets, tables, zones) =
         futures::try_join!(vpcs(cloud, &network.vpc), subnets(cloud), route_tables(cloud), zones(cloud))?;
     let vpc = pick_vpc(&vpcs, &network.vpc, &cloud.region)?;
-    let subnets = pick_subnets(&Seen { vpc: &vpc, subnets: &subnets, tables: &tables, zones: &zones }, &network.subnets)?;
+    let subnets =
+        pick_subnets(&Seen { vpc: &vpc, subnets: &subnets, tables: &tables, zones: &zones }, &network.subnets)?;
     Ok(Place { vpc, subnets })
 }
 
@@ -199,7 +200,12 @@ mod tests {
     }
 
     fn pick(tables: &[RouteTable], wanted: &Subnets) -> Result<Vec<String>> {
-        let subnets = [subnet("subnet-a", "r-1a", 9), subnet("subnet-b", "r-1b", 9), subnet("subnet-c", "r-1-lax-1a", 9), subnet("subnet-d", "r-1a", 0)];
+        let subnets = [
+            subnet("subnet-a", "r-1a", 9),
+            subnet("subnet-b", "r-1b", 9),
+            subnet("subnet-c", "r-1-lax-1a", 9),
+            subnet("subnet-d", "r-1a", 0),
+        ];
         let zones = BTreeSet::from(["r-1a".to_owned(), "r-1b".to_owned()]);
         let seen = Seen { vpc: "vpc-1", subnets: &subnets, tables, zones: &zones };
         Ok(pick_subnets(&seen, wanted)?.into_iter().map(|subnet| subnet.id).collect())

@@ -90,7 +90,8 @@ fn changes(changes: &[Change], color: bool) -> String {
         })
         .collect();
     let same = changes.iter().filter(|change| change.action == Action::None).count();
-    let mut text = if rows.is_empty() { String::new() } else { table(&["change", "kind", "name", "why"], rows.clone(), color) };
+    let mut text =
+        if rows.is_empty() { String::new() } else { table(&["change", "kind", "name", "why"], rows.clone(), color) };
     if rows.is_empty() {
         text.push_str("nothing to change\n");
     } else if same > 0 {

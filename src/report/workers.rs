@@ -94,8 +94,19 @@ fn rows(workers: &[Row], color: bool) -> String {
             or_dash(row.public_ip.clone()),
         ]
     });
-    let headings =
-        ["worker", "type", "zone", "market", "state", "phase", "usd/h", "usd so far", "launched", "expires", "public ip"];
+    let headings = [
+        "worker",
+        "type",
+        "zone",
+        "market",
+        "state",
+        "phase",
+        "usd/h",
+        "usd so far",
+        "launched",
+        "expires",
+        "public ip",
+    ];
     table(&headings, lines, color)
 }
 
@@ -147,7 +158,11 @@ impl Report for Up {
         }
         if let Some(worst) = &self.worst_case {
             use std::fmt::Write;
-            let _ = writeln!(text, "\nif forgotten: ends itself after {} h, instances {} USD at today's price", worst.hours, worst.usd);
+            let _ = writeln!(
+                text,
+                "\nif forgotten: ends itself after {} h, instances {} USD at today's price",
+                worst.hours, worst.usd
+            );
         }
         text
     }
@@ -304,7 +319,8 @@ mod tests {
     fn a_row_counts_cost_from_launch_and_expiry_from_the_lifetime() {
         let mut one = worker("i-1", State::Running, Some(0), 0);
         one.lifetime = Some(Period::from_secs(8 * 3600));
-        let prices = BTreeMap::from([(("g4dn.xlarge".to_owned(), Zone("us-east-1a".to_owned())), Usd::from_micros(200_000))]);
+        let prices =
+            BTreeMap::from([(("g4dn.xlarge".to_owned(), Zone("us-east-1a".to_owned())), Usd::from_micros(200_000))]);
         let now = Timestamp::from_second(1800).unwrap();
         let row = Row::new(&one, &prices, now, true);
         assert_eq!(row.cost_so_far, Some(Usd::from_micros(100_000)));

@@ -453,10 +453,9 @@ pub async fn next_generation(cloud: &Cloud, stack: &WorkerName, id: &str, used: 
 /// The call's failure.
 pub async fn set_generation(cloud: &Cloud, id: &str, generation: u64) -> Result<()> {
     let tag = ec2_tags(&[(TAG_GENERATION.to_owned(), generation.to_string())]);
-    call("CreateTags", cloud.ec2.create_tags().resources(id).set_tags(Some(tag)).send())
-        .await
-        .map(drop)
-        .map_err(|failure| failure.doing(&format!("moving the generation of the launch template {id} on to {generation}")))
+    call("CreateTags", cloud.ec2.create_tags().resources(id).set_tags(Some(tag)).send()).await.map(drop).map_err(
+        |failure| failure.doing(&format!("moving the generation of the launch template {id} on to {generation}")),
+    )
 }
 
 /// Removes a template with all its versions.

@@ -8,9 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use aws_sdk_ssm::types::{
-    ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag as SsmTag,
-};
+use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag as SsmTag};
 use futures::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -32,7 +30,6 @@ const NAMES_A_CALL: usize = 10;
 pub struct Desired {
     /// Where they stand.
     pub path: ParameterPath,
-    stack: WorkerName,
     kms_key: Option<String>,
     tags: Vec<(String, String)>,
     /// By key; `None`: there is no `.env`, what stands in Parameter Store is used as it is.
@@ -86,7 +83,6 @@ pub fn desired(spec: &Spec, env: Option<&BTreeMap<String, SecretString>>) -> Des
     let key = &spec.parameters.kms_key;
     Desired {
         path: spec.parameters.path.clone(),
-        stack: spec.name.clone(),
         kms_key: (!key.is_aws_managed()).then(|| key.0.clone()),
         tags: super::tags(&spec.tags, &spec.name).into_iter().filter(|(key, _)| key != "Name").collect(),
         values: env.map(|env| {
@@ -151,12 +147,8 @@ pub async fn owned_names(cloud: &Cloud, stack: &WorkerName) -> Result<BTreeSet<S
     let mut names = BTreeSet::new();
     let mut token = None;
     loop {
-        let request = cloud
-            .ssm
-            .describe_parameters()
-            .parameter_filters(by_tag.clone())
-            .max_results(50)
-            .set_next_token(token);
+        let request =
+            cloud.ssm.describe_parameters().parameter_filters(by_tag.clone()).max_results(50).set_next_token(token);
         let page = call("DescribeParameters", request.send())
             .await
             .map_err(|failure| failure.doing(&format!("looking for the parameters of stack `{stack}`")))?;
@@ -210,9 +202,11 @@ pub fn diff(desired: &Desired, observed: &Observed, leave: Leave) -> Result<Diff
                         foreign.push(key.as_str());
                         continue;
                     }
-                    (true, false) if !same_type => {
-                        (Step::Retype, Action::Replace, format!("becomes a {kind}; a parameter's type cannot be changed"))
-                    }
+                    (true, false) if !same_type => (
+                        Step::Retype,
+                        Action::Replace,
+                        format!("becomes a {kind}; a parameter's type cannot be changed"),
+                    ),
                     (true, false) => (Step::Overwrite, Action::Update, "the value differs".to_owned()),
                     (false, same) if same || same_type => {
                         let reason = if same { "adopted" } else { "adopted; the value differs" };
@@ -376,7 +370,11 @@ async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> R
     request = if overwrite {
         request.overwrite(true)
     } else {
-        desired.tags.iter().filter_map(|(key, value)| ssm_tag(key, value)).fold(request, |request, tag| request.tags(tag))
+        desired
+            .tags
+            .iter()
+            .filter_map(|(key, value)| ssm_tag(key, value))
+            .fold(request, aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder::tags)
     };
     call("PutParameter", request.send()).await.map(drop)
 }

@@ -84,7 +84,8 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Observed> {
     let policy = policy.map(Some).or_else(|failure| some(failure, &doing))?;
     let inline = inline.map(Some).or_else(|failure| some(failure, &doing))?;
     let attached = attached.map(Some).or_else(|failure| some(failure, &doing))?;
-    let profile = profile.map(Some).or_else(|failure| some(failure, &doing))?.and_then(|answer| answer.instance_profile);
+    let profile =
+        profile.map(Some).or_else(|failure| some(failure, &doing))?.and_then(|answer| answer.instance_profile);
     Ok(Observed {
         role: role.map(|role| Role {
             ownership: ownership(pairs(role.tags()), stack),
@@ -94,7 +95,9 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Observed> {
                 .map(|answer| answer.policy_names().iter().filter(|name| *name != names::POLICY).cloned().collect())
                 .unwrap_or_default(),
             attached: attached
-                .map(|answer| answer.attached_policies().iter().filter_map(|p| p.policy_arn().map(str::to_owned)).collect())
+                .map(|answer| {
+                    answer.attached_policies().iter().filter_map(|p| p.policy_arn().map(str::to_owned)).collect()
+                })
                 .unwrap_or_default(),
             tags: owned_pairs(role.tags()),
         }),
@@ -349,7 +352,9 @@ async fn join_role(cloud: &Cloud, desired: &Desired, observed: Option<&Profile>,
     match call("AddRoleToInstanceProfile", request.send()).await {
         Ok(_) => Ok(()),
         // Another run has put it in: a profile holds one role, and this one's only role can be ours.
-        Err(failure) if failure.code.as_deref() == Some("LimitExceeded") || failure.class == Class::AlreadyExists => Ok(()),
+        Err(failure) if failure.code.as_deref() == Some("LimitExceeded") || failure.class == Class::AlreadyExists => {
+            Ok(())
+        }
         Err(failure) => Err(failure.doing(&format!("putting the role `{name}` into its instance profile"))),
     }
 }

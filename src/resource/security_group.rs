@@ -203,12 +203,7 @@ fn permission(rule: &Rule) -> IpPermission {
 ///
 /// # Errors
 /// A call's failure; the name was taken meanwhile by something unmanaged.
-pub async fn apply(
-    cloud: &Cloud,
-    desired: &Desired,
-    observed: &[Observed],
-    created: impl Fn(&str),
-) -> Result<String> {
+pub async fn apply(cloud: &Cloud, desired: &Desired, observed: &[Observed], created: impl Fn(&str)) -> Result<String> {
     let doing = |what: &str| format!("{what} the security group `{}` in {}", desired.name, desired.vpc);
     let group = match observed.iter().find(|group| group.vpc == desired.vpc) {
         Some(group) => group.clone(),
@@ -234,7 +229,8 @@ pub async fn apply(
         }
         let request = cloud.ec2.revoke_security_group_egress().group_id(&group.id);
         // Whole permissions as EC2 has them, cut to the rules that go.
-        let permissions = group.outbound.iter().filter(|found| rules(&[(*found).clone()]).iter().any(|rule| remove.contains(rule)));
+        let permissions =
+            group.outbound.iter().filter(|found| rules(&[(*found).clone()]).iter().any(|rule| remove.contains(rule)));
         let request = request.set_ip_permissions(Some(permissions.map(|found| only(found, &remove)).collect()));
         settled(call("RevokeSecurityGroupEgress", request.send()).await, &doing("removing outbound rules of"))
     };
@@ -301,7 +297,11 @@ async fn create(cloud: &Cloud, desired: &Desired, created: &impl Fn(&str)) -> Re
                 vpc: desired.vpc.clone(),
                 ownership: Ownership::Ours,
                 inbound: Vec::new(),
-                outbound: vec![permission(&Rule { protocol: "-1".to_owned(), ports: None, peer: ANYWHERE[0].to_owned() })],
+                outbound: vec![permission(&Rule {
+                    protocol: "-1".to_owned(),
+                    ports: None,
+                    peer: ANYWHERE[0].to_owned(),
+                })],
                 tags: desired.tags.clone(),
             })
         }
@@ -393,7 +393,10 @@ mod tests {
         assert_eq!(diff(&wish, &[quiet], false).unwrap().action, Action::None);
         let open = group(&wish, vec![tcp(22, "0.0.0.0/0")], vec![all("0.0.0.0/0")]);
         let change = diff(&wish, &[open], false).unwrap();
-        assert_eq!((change.action, change.reason.as_str()), (Action::Update, "removes the inbound rule 22/tcp 0.0.0.0/0"));
+        assert_eq!(
+            (change.action, change.reason.as_str()),
+            (Action::Update, "removes the inbound rule 22/tcp 0.0.0.0/0")
+        );
     }
 
     #[test]

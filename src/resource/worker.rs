@@ -43,24 +43,19 @@ pub async fn observe_all(cloud: &Cloud) -> Result<BTreeMap<String, Vec<Worker>>>
 }
 
 async fn read_all(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) -> Result<Vec<Worker>> {
-    let mut workers: Vec<Worker> =
-        read_pages(cloud, by, doing).await?.into_iter().map(|(_, worker)| worker).collect();
+    let mut workers: Vec<Worker> = read_pages(cloud, by, doing).await?.into_iter().map(|(_, worker)| worker).collect();
     workers.sort_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
     Ok(workers)
 }
 
 /// Each with the name of its stack.
-async fn read_pages(
-    cloud: &Cloud,
-    by: aws_sdk_ec2::types::Filter,
-    doing: &str,
-) -> Result<Vec<(String, Worker)>> {
+async fn read_pages(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) -> Result<Vec<(String, Worker)>> {
     let mut workers = Vec::new();
     let mut token = None;
     loop {
         let request = cloud.ec2.describe_instances().filters(by.clone()).set_next_token(token);
         let page = call("DescribeInstances", request.send()).await.map_err(|failure| failure.doing(doing))?;
-        let instances = page.reservations().iter().flat_map(|reservation| reservation.instances());
+        let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
         workers.extend(instances.filter_map(|instance| {
             let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
             Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
@@ -77,12 +72,11 @@ fn read(instance: &Instance) -> Option<Worker> {
     let tag = |wanted: &str| pairs(instance.tags()).find(|(key, _)| *key == wanted).map(|(_, value)| value);
     let state = match instance.state()?.name()? {
         InstanceStateName::Pending => State::Pending,
-        InstanceStateName::Running => State::Running,
         InstanceStateName::Stopping => State::Stopping,
         InstanceStateName::Stopped => State::Stopped,
         InstanceStateName::ShuttingDown => State::ShuttingDown,
         InstanceStateName::Terminated => State::Terminated,
-        // A state that AWS adds some day is billed until we know better.
+        // `running`, and a state that AWS adds some day: billed until we know better.
         _ => State::Running,
     };
     let launched_at = Timestamp::from_second(instance.launch_time()?.secs()).ok()?;

@@ -32,7 +32,7 @@ impl Usd {
     /// What `self` an hour comes to over `time`, rounded to the nearest micro-dollar.
     #[must_use]
     pub fn over(self, time: Duration) -> Self {
-        let micros = (i128::from(self.0) * i128::try_from(time.as_secs()).unwrap_or(i128::MAX) + 1800) / 3600;
+        let micros = (i128::from(self.0) * i128::from(time.as_secs()) + 1800) / 3600;
         Self(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 }
@@ -82,7 +82,7 @@ impl FromStr for Usd {
             return Err(refuse());
         }
         // AWS answers up to ten decimals ("0.1578000000"); what is below a micro-dollar is cut, not rounded up.
-        let micros: i64 = format!("{:0<6.6}", decimals).parse().map_err(|_| refuse())?;
+        let micros: i64 = format!("{decimals:0<6.6}").parse().map_err(|_| refuse())?;
         let whole: i64 = whole.parse().map_err(|_| refuse())?;
         whole.checked_mul(Self::MICROS).and_then(|amount| amount.checked_add(micros)).map(Self).ok_or_else(refuse)
     }
@@ -162,9 +162,8 @@ impl Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(self.0 / 3600, "h"), (self.0 / 60 % 60, "m"), (self.0 % 60, "s")];
-        let text: String =
-            units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
-        f.pad(&text)
+        let parts = units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}"));
+        f.pad(&parts.collect::<Vec<_>>().concat())
     }
 }
 

@@ -249,7 +249,10 @@ pub(crate) mod tests {
             assert_eq!(metadata.http_tokens(), Some(&LaunchTemplateHttpTokensState::Required));
             assert_eq!(metadata.http_put_response_hop_limit(), Some(2));
             let interface = &request.network_interfaces()[0];
-            assert_eq!((interface.groups(), interface.associate_public_ip_address()), (&["sg-1".to_owned()][..], Some(true)));
+            assert_eq!(
+                (interface.groups(), interface.associate_public_ip_address()),
+                (&["sg-1".to_owned()][..], Some(true))
+            );
         }
     }
 }

@@ -154,7 +154,10 @@ async fn quota_reason(cloud: &Cloud, offer: &Offer, failure: &Failure) -> String
     let request = cloud.quotas.get_service_quota().service_code("ec2").quota_code(quota.code);
     let limit = call("GetServiceQuota", request.send()).await.ok().and_then(|answer| answer.quota?.value);
     let limit = limit.map_or_else(String::new, |limit| format!(" is {limit} vCPUs,"));
-    format!("the account's Spot quota {} ({}) in {}{limit} and running Spot workers and open requests count: {needs}", quota.code, quota.name, cloud.region)
+    format!(
+        "the account's Spot quota {} ({}) in {}{limit} and running Spot workers and open requests count: {needs}",
+        quota.code, quota.name, cloud.region
+    )
 }
 
 /// Asks for one worker until AWS gives a definite answer: `None` when it is there, else the refusal.
@@ -299,9 +302,9 @@ async fn send(
     tags.insert(TAG_GENERATION.to_owned(), generation.to_string());
     let tags: Vec<(String, String)> = tags.into_iter().collect();
     // Whether a launch's tags merge with the template's or replace them is not documented: the full set, always.
-    let specifications = tagged(Which::Spot).into_iter().map(|kind| {
-        TagSpecification::builder().resource_type(kind).set_tags(Some(ec2_tags(&tags))).build()
-    });
+    let specifications = tagged(Which::Spot)
+        .into_iter()
+        .map(|kind| TagSpecification::builder().resource_type(kind).set_tags(Some(ec2_tags(&tags))).build());
     // Interface 0 whole: EC2 refuses a top-level subnet beside a template that has interfaces.
     let interface = InstanceNetworkInterfaceSpecification::builder()
         .device_index(0)
@@ -334,13 +337,13 @@ async fn send(
         worker.zone.clone_from(&offer.zone.0);
     }
     if worker.state.is_over() {
-        return Err(Answer::Refused(used_up(worker)));
+        return Err(Answer::Refused(used_up(&worker)));
     }
     Ok(worker)
 }
 
 /// AWS's documented answer to a used-up token is an error; an ended worker means the same.
-fn used_up(worker: Worker) -> Failure {
+fn used_up(worker: &Worker) -> Failure {
     Failure {
         operation: "RunInstances",
         class: Class::TokenUsedUp,
