@@ -62,7 +62,7 @@ impl Report for Document {
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     let mut report =
-        Rendered { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), rendered: Value::Null };
+        Document { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), rendered: Value::Null };
     let work = async {
         report.rendered = match &args.what {
             What::UserData => user_data(context).await?,
