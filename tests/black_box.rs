@@ -1,1 +1,16 @@
+//! The program as users run it: the binary, its streams, its exit status, against the embedded AWS over HTTP or in
+//! process, with the environment cleaned. One binary, so that the SDK is linked once.
 
+mod black_box {
+    mod clients;
+    mod documents;
+    mod inputs;
+    mod life;
+    mod pipelines;
+    mod races;
+    mod readme;
+    mod refusals;
+    mod second_opinion;
+    mod streams;
+    pub(crate) mod support;
+}
