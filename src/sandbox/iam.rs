@@ -134,10 +134,8 @@ pub fn profile_for_ec2(
     now: Timestamp,
     delay: Duration,
 ) -> Option<(String, String, String)> {
-    let (name, profile) = state
-        .profiles
-        .iter()
-        .find(|(name, profile)| *name == name_or_arn || profile.arn(name) == name_or_arn)?;
+    let (name, profile) =
+        state.profiles.iter().find(|(name, profile)| *name == name_or_arn || profile.arn(name) == name_or_arn)?;
     let usable_at = profile.usable_since.saturating_add(i64::try_from(delay.as_secs()).unwrap_or(i64::MAX));
     let role = profile.role.clone()?;
     (now.as_second() >= usable_at).then(|| (profile.arn(name), profile.id.clone(), role))
@@ -233,7 +231,8 @@ fn tags(input: &Query) -> Result<BTreeMap<String, String>, AwsError> {
     for tag in input.structures("Tags") {
         let key = required(tag, "Key")?;
         let value = required(tag, "Value")?;
-        let is_allowed = |text: &str| text.chars().all(|letter| letter.is_alphanumeric() || " _.:/=+-@".contains(letter));
+        let is_allowed =
+            |text: &str| text.chars().all(|letter| letter.is_alphanumeric() || " _.:/=+-@".contains(letter));
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
             return Err(validation(
                 "1 validation error detected: Value at 'tags' failed to satisfy constraint: a key has 1 to 128 characters, \
@@ -294,7 +293,9 @@ fn tags_element(tags: &BTreeMap<String, String>) -> Option<Element> {
 fn page(name: &str, items: Vec<Element>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let most = input.number("MaxItems")?.unwrap_or(100);
     let most = usize::try_from(most).ok().filter(|most| (1..=1000).contains(most)).ok_or_else(|| {
-        validation("1 validation error detected: Value at 'maxItems' failed to satisfy constraint: Member must be in 1..1000")
+        validation(
+            "1 validation error detected: Value at 'maxItems' failed to satisfy constraint: Member must be in 1..1000",
+        )
     })?;
     let start = match input.optional("Marker") {
         None => 0,

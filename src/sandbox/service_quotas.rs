@@ -150,8 +150,8 @@ pub fn handle(call: &mut Call<'_>, body: &[u8]) -> Result<Value, AwsError> {
         "ListServiceQuotas" => list(call, &json::input(body)?),
         "ListAWSDefaultServiceQuotas" => list_defaults(call, &json::input(body)?),
         "RequestServiceQuotaIncrease" => request(call, &json::input(body)?),
-        "ListRequestedServiceQuotaChangeHistory" => history(call, json::input(body)?),
-        "ListRequestedServiceQuotaChangeHistoryByQuota" => history_by_quota(call, json::input(body)?),
+        "ListRequestedServiceQuotaChangeHistory" => history(call, &json::input(body)?),
+        "ListRequestedServiceQuotaChangeHistoryByQuota" => history_by_quota(call, &json::input(body)?),
         "GetRequestedServiceQuotaChange" => get_change(call, &json::input(body)?),
         other => Err(AwsError::unknown_operation(other)),
     }
@@ -263,14 +263,14 @@ fn request(call: &mut Call<'_>, input: &IncreaseInput) -> Result<Value, AwsError
     Ok(answer)
 }
 
-fn history(call: &mut Call<'_>, input: HistoryInput) -> Result<Value, AwsError> {
+fn history(call: &mut Call<'_>, input: &HistoryInput) -> Result<Value, AwsError> {
     if let Some(code) = &input.service_code {
         service(code)?;
     }
     changes(call, None, input.status.as_deref(), input.max_results, input.next_token.as_deref())
 }
 
-fn history_by_quota(call: &mut Call<'_>, input: QuotaHistoryInput) -> Result<Value, AwsError> {
+fn history_by_quota(call: &mut Call<'_>, input: &QuotaHistoryInput) -> Result<Value, AwsError> {
     known(&input.service_code, &input.quota_code)?;
     let (status, token) = (input.status.as_deref(), input.next_token.as_deref());
     changes(call, Some(&input.quota_code), status, input.max_results, token)
@@ -289,8 +289,7 @@ fn changes(
     most: Option<i64>,
     token: Option<&str>,
 ) -> Result<Value, AwsError> {
-    let statuses =
-        ["PENDING", "CASE_OPENED", "APPROVED", "DENIED", "CASE_CLOSED", "NOT_APPROVED", "INVALID_REQUEST"];
+    let statuses = ["PENDING", "CASE_OPENED", "APPROVED", "DENIED", "CASE_CLOSED", "NOT_APPROVED", "INVALID_REQUEST"];
     if let Some(unknown) = status.filter(|status| !statuses.contains(status)) {
         return Err(AwsError::new("IllegalArgumentException", format!("Invalid status {unknown}")));
     }
@@ -373,8 +372,9 @@ fn page(name: &str, items: Vec<Value>, most: Option<i64>, token: Option<&str>) -
     })?;
     let start = match token {
         None => 0,
-        Some(token) => offset(token)
-            .ok_or_else(|| AwsError::new("InvalidPaginationTokenException", "Invalid pagination token was specified."))?,
+        Some(token) => offset(token).ok_or_else(|| {
+            AwsError::new("InvalidPaginationTokenException", "Invalid pagination token was specified.")
+        })?,
     };
     let end = start.saturating_add(most);
     let next = (end < items.len()).then(|| STANDARD.encode(end.to_string()));

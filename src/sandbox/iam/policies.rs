@@ -84,7 +84,8 @@ pub(super) fn list_attached(call: &mut Call<'_>, input: &Query) -> Result<Vec<El
     let role = name(input, "RoleName", 64)?;
     let prefix = path_prefix(input)?;
     let policies = find(call, &role)?.attached.iter().filter(|(arn, policy)| {
-        let path = arn.split_once(":policy").map_or("/", |(_, rest)| rest.strip_suffix(policy.as_str()).unwrap_or(rest));
+        let path =
+            arn.split_once(":policy").map_or("/", |(_, rest)| rest.strip_suffix(policy.as_str()).unwrap_or(rest));
         path.starts_with(&prefix)
     });
     let members = policies

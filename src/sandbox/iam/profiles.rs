@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Profile, Role, add_tags, conflict, exists, limit, name, new_id, no_such_entity, page, path, path_prefix, remove_tags, roles,
-    tag_fields, tags, tags_element, time,
+    Profile, Role, add_tags, conflict, exists, limit, name, new_id, no_such_entity, page, path, path_prefix,
+    remove_tags, roles, tag_fields, tags, tags_element, time,
 };
 use crate::sandbox::call::{AwsError, Call};
 use crate::sandbox::wire::query::Query;

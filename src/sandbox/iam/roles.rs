@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::policies::{Kind, check_document};
 use super::{
-    Role, add_tags, conflict, encoded, exists, limit, name, new_id, no_such_entity, page, path, path_prefix, remove_tags,
-    required, tag_fields, tags, tags_element, time, validation,
+    Role, add_tags, conflict, encoded, exists, limit, name, new_id, no_such_entity, page, path, path_prefix,
+    remove_tags, required, tag_fields, tags, tags_element, time, validation,
 };
 use crate::sandbox::call::{AwsError, Call};
 use crate::sandbox::wire::query::Query;
@@ -93,7 +93,10 @@ pub(super) fn create_service_linked(call: &mut Call<'_>, input: &Query) -> Resul
         trust: trust.to_string(),
         boundary: None,
         inline: BTreeMap::new(),
-        attached: BTreeMap::from([(format!("arn:aws:iam::aws:policy/aws-service-role/{policy}"), (*policy).to_owned())]),
+        attached: BTreeMap::from([(
+            format!("arn:aws:iam::aws:policy/aws-service-role/{policy}"),
+            (*policy).to_owned(),
+        )]),
         tags: BTreeMap::new(),
     };
     let answer = vec![node("Role", whole(name, &role))];
@@ -181,7 +184,9 @@ pub(super) fn modifiable<'a>(call: &'a mut Call<'_>, name: &str) -> Result<&'a m
     if role.path.starts_with("/aws-service-role/") {
         return Err(AwsError::new(
             "UnmodifiableEntity",
-            format!("Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"),
+            format!(
+                "Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS"
+            ),
         ));
     }
     Ok(role)

@@ -3,7 +3,8 @@ use crate::sandbox::wire::xml::node;
 use crate::sandbox::world::World;
 
 const TRUST: &str = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22sts%3AAssumeRole%22%2C%22Principal%22%3A%22*%22%7D%7D";
-const POLICY: &str = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22*%22%2C%22Resource%22%3A%22*%22%7D%7D";
+const POLICY: &str =
+    "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22*%22%2C%22Resource%22%3A%22*%22%7D%7D";
 
 /// The answer as text, or the code of the refusal.
 fn ask(world: &mut World, second: i64, operation: &str, body: &str) -> String {
@@ -103,7 +104,8 @@ fn lists_come_in_pages() {
 fn ec2_sees_a_profile_only_after_the_delay_and_with_a_role() {
     let mut world = World::default();
     let seen = |world: &World, second, name: &str| {
-        profile_for_ec2(&world.iam, name, Timestamp::from_second(second).unwrap(), Duration::from_secs(10)).map(|found| found.2)
+        profile_for_ec2(&world.iam, name, Timestamp::from_second(second).unwrap(), Duration::from_secs(10))
+            .map(|found| found.2)
     };
     ask(&mut world, 100, "CreateRole", &format!("RoleName=r&AssumeRolePolicyDocument={TRUST}"));
     ask(&mut world, 100, "CreateInstanceProfile", "InstanceProfileName=i");

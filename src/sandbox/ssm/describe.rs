@@ -81,7 +81,10 @@ fn check(filter: &Filter) -> Result<(), AwsError> {
         key => return Err(invalid("Key", format!("The following filter key is not valid: {key}"))),
     };
     if let Some(option) = filter.option.as_deref().filter(|option| !options.contains(option)) {
-        return Err(invalid("Option", format!("The following filter option is not valid: {option}. Valid: {options:?}")));
+        return Err(invalid(
+            "Option",
+            format!("The following filter option is not valid: {option}. Valid: {options:?}"),
+        ));
     }
     if filter.values.len() > 50 || (filter.values.is_empty() && !filter.key.starts_with("tag:")) {
         return Err(invalid("Value", format!("The filter {} takes 1 to 50 values", filter.key)));

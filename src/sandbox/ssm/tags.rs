@@ -96,7 +96,10 @@ fn too_many() -> AwsError {
 
 fn find<'a>(call: &'a mut Call<'_>, resource_type: &str, id: &str) -> Result<&'a mut Parameter, AwsError> {
     if resource_type != "Parameter" {
-        return Err(AwsError::new("InvalidResourceType", format!("The resource type {resource_type} is not valid here")));
+        return Err(AwsError::new(
+            "InvalidResourceType",
+            format!("The resource type {resource_type} is not valid here"),
+        ));
     }
     call.world.region(&call.region).ssm.parameters.get_mut(id).ok_or_else(|| {
         AwsError::new("InvalidResourceId", format!("The resource ID {id} is not valid. Verify the ID and try again."))

@@ -4,14 +4,14 @@ use serde_json::json;
 use super::*;
 use crate::sandbox::world::World;
 
-fn ask(world: &mut World, operation: &str, body: Value) -> Result<Value, String> {
+fn ask(world: &mut World, operation: &str, body: &Value) -> Result<Value, String> {
     let now = Timestamp::from_second(1_000).unwrap();
     let mut call = Call { world, region: "us-east-1".to_owned(), now, operation: operation.to_owned() };
     handle(&mut call, body.to_string().as_bytes()).map_err(|error| error.code)
 }
 
 fn put(world: &mut World, name: &str, value: &str, kind: &str) {
-    ask(world, "PutParameter", json!({"Name": name, "Value": value, "Type": kind})).unwrap();
+    ask(world, "PutParameter", &json!({"Name": name, "Value": value, "Type": kind})).unwrap();
 }
 
 #[test]
@@ -21,10 +21,16 @@ fn what_parameter_store_would_refuse_is_refused() {
     let tag = json!([{"Key": "k", "Value": "v"}]);
     let table = [
         (json!({"Name": "/a/old", "Value": "w", "Type": "String"}), "ParameterAlreadyExists"),
-        (json!({"Name": "/a/old", "Value": "w", "Type": "SecureString", "Overwrite": true}), "HierarchyTypeMismatchException"),
+        (
+            json!({"Name": "/a/old", "Value": "w", "Type": "SecureString", "Overwrite": true}),
+            "HierarchyTypeMismatchException",
+        ),
         (json!({"Name": "/a/b", "Value": "w"}), "ValidationException"),
         (json!({"Name": "/a/b", "Value": "w", "Overwrite": true}), "ValidationException"),
-        (json!({"Name": "/a/b", "Value": "w", "Type": "String", "Overwrite": true, "Tags": tag}), "ValidationException"),
+        (
+            json!({"Name": "/a/b", "Value": "w", "Type": "String", "Overwrite": true, "Tags": tag}),
+            "ValidationException",
+        ),
         (json!({"Name": "/a/b", "Value": "", "Type": "String"}), "ValidationException"),
         (json!({"Name": "/a/b", "Value": "x{{y", "Type": "String"}), "ValidationException"),
         (json!({"Name": "/a/b", "Value": "x".repeat(4097), "Type": "String"}), "ValidationException"),
@@ -36,21 +42,23 @@ fn what_parameter_store_would_refuse_is_refused() {
         (json!({"Name": "awsome", "Value": "x", "Type": "String"}), "ValidationException"),
         (json!({"Name": "/aws/b", "Value": "x", "Type": "String"}), "AccessDeniedException"),
         (json!({"Name": "/a b", "Value": "x", "Type": "String"}), "ValidationException"),
-        (json!({"Name": "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16", "Value": "x", "Type": "String"}),
-            "HierarchyLevelLimitExceededException"),
+        (
+            json!({"Name": "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16", "Value": "x", "Type": "String"}),
+            "HierarchyLevelLimitExceededException",
+        ),
     ];
     for (body, wanted) in table {
-        assert_eq!(ask(&mut world, "PutParameter", body.clone()), Err(wanted.to_owned()), "{body}");
+        assert_eq!(ask(&mut world, "PutParameter", &body), Err(wanted.to_owned()), "{body}");
     }
     put(&mut world, "/a/AWS_REGION", "x", "String");
-    assert_eq!(ask(&mut world, "GetParameterHistory", json!({"Name": "/a/old"})), Err("InvalidAction".to_owned()));
+    assert_eq!(ask(&mut world, "GetParameterHistory", &json!({"Name": "/a/old"})), Err("InvalidAction".to_owned()));
 }
 
 #[test]
 fn versions_count_and_can_be_asked_for() {
     let mut world = World::default();
     put(&mut world, "/a", "1", "SecureString");
-    let answer = ask(&mut world, "PutParameter", json!({"Name": "/a", "Value": "2", "Overwrite": true})).unwrap();
+    let answer = ask(&mut world, "PutParameter", &json!({"Name": "/a", "Value": "2", "Overwrite": true})).unwrap();
     assert_eq!(answer, json!({"Version": 2, "Tier": "Standard"}));
     for (name, wanted) in [
         ("/a", Ok("2")),
@@ -59,11 +67,11 @@ fn versions_count_and_can_be_asked_for() {
         ("/a:3", Err("ParameterVersionNotFound")),
         ("/b", Err("ParameterNotFound")),
     ] {
-        let answer = ask(&mut world, "GetParameter", json!({"Name": name, "WithDecryption": true}))
+        let answer = ask(&mut world, "GetParameter", &json!({"Name": name, "WithDecryption": true}))
             .map(|answer| answer["Parameter"]["Value"].as_str().unwrap().to_owned());
         assert_eq!(answer, wanted.map(str::to_owned).map_err(str::to_owned), "{name}");
     }
-    let hidden = ask(&mut world, "GetParameter", json!({"Name": "/a"})).unwrap();
+    let hidden = ask(&mut world, "GetParameter", &json!({"Name": "/a"})).unwrap();
     assert!(hidden["Parameter"]["Value"].as_str().unwrap().len() > 20, "{hidden}");
     assert_eq!(hidden["Parameter"]["LastModifiedDate"], 1000.0);
     assert_eq!(hidden["Parameter"]["ARN"], "arn:aws:ssm:us-east-1:123456789012:parameter/a");
@@ -73,15 +81,15 @@ fn versions_count_and_can_be_asked_for() {
 fn many_at_once_name_what_is_missing() {
     let mut world = World::default();
     put(&mut world, "/a", "1", "String");
-    let answer = ask(&mut world, "GetParameters", json!({"Names": ["/a", "/b"]})).unwrap();
+    let answer = ask(&mut world, "GetParameters", &json!({"Names": ["/a", "/b"]})).unwrap();
     assert_eq!((&answer["Parameters"][0]["Name"], &answer["InvalidParameters"]), (&json!("/a"), &json!(["/b"])));
     let eleven: Vec<String> = (0..11).map(|index| format!("/n{index}")).collect();
     for operation in ["GetParameters", "DeleteParameters"] {
-        assert_eq!(ask(&mut world, operation, json!({"Names": eleven})), Err("ValidationException".to_owned()));
+        assert_eq!(ask(&mut world, operation, &json!({"Names": eleven})), Err("ValidationException".to_owned()));
     }
-    let answer = ask(&mut world, "DeleteParameters", json!({"Names": ["/a", "/b"]})).unwrap();
+    let answer = ask(&mut world, "DeleteParameters", &json!({"Names": ["/a", "/b"]})).unwrap();
     assert_eq!(answer, json!({"DeletedParameters": ["/a"], "InvalidParameters": ["/b"]}));
-    assert_eq!(ask(&mut world, "DeleteParameter", json!({"Name": "/a"})), Err("ParameterNotFound".to_owned()));
+    assert_eq!(ask(&mut world, "DeleteParameter", &json!({"Name": "/a"})), Err("ParameterNotFound".to_owned()));
 }
 
 #[test]
@@ -99,7 +107,7 @@ fn a_path_is_read_in_pages_and_a_full_last_page_has_a_token() {
             if let Some(token) = token {
                 body["NextToken"] = token;
             }
-            let answer = ask(&mut world, "GetParametersByPath", body).unwrap();
+            let answer = ask(&mut world, "GetParametersByPath", &body).unwrap();
             sizes.push(answer["Parameters"].as_array().unwrap().len());
             token = answer.get("NextToken").cloned();
             if token.is_none() {
@@ -108,8 +116,9 @@ fn a_path_is_read_in_pages_and_a_full_last_page_has_a_token() {
         }
         assert_eq!(sizes, wanted, "recursive {recursive}");
     }
-    for body in [json!({"Path": "p"}), json!({"Path": "/p", "MaxResults": 11}), json!({"Path": "/p", "MaxResults": 0})] {
-        assert_eq!(ask(&mut world, "GetParametersByPath", body), Err("ValidationException".to_owned()));
+    for body in [json!({"Path": "p"}), json!({"Path": "/p", "MaxResults": 11}), json!({"Path": "/p", "MaxResults": 0})]
+    {
+        assert_eq!(ask(&mut world, "GetParametersByPath", &body), Err("ValidationException".to_owned()));
     }
 }
 
@@ -117,7 +126,8 @@ fn a_path_is_read_in_pages_and_a_full_last_page_has_a_token() {
 fn parameters_are_described_by_filters_and_tagged() {
     let mut world = World::default();
     let tags = json!([{"Key": "team", "Value": "x"}]);
-    ask(&mut world, "PutParameter", json!({"Name": "/a/b", "Value": "v", "Type": "SecureString", "Tags": tags})).unwrap();
+    ask(&mut world, "PutParameter", &json!({"Name": "/a/b", "Value": "v", "Type": "SecureString", "Tags": tags}))
+        .unwrap();
     put(&mut world, "/a/b/c", "v", "String");
     put(&mut world, "plain", "v", "String");
     let table = [
@@ -134,7 +144,7 @@ fn parameters_are_described_by_filters_and_tagged() {
         (json!([{"Key": "Name"}]), Err("InvalidFilterValue")),
     ];
     for (filters, wanted) in table {
-        let answer = ask(&mut world, "DescribeParameters", json!({"ParameterFilters": filters})).map(|answer| {
+        let answer = ask(&mut world, "DescribeParameters", &json!({"ParameterFilters": filters})).map(|answer| {
             let names: Vec<_> =
                 answer["Parameters"].as_array().unwrap().iter().map(|found| found["Name"].as_str().unwrap()).collect();
             names.join(" ")
@@ -144,13 +154,13 @@ fn parameters_are_described_by_filters_and_tagged() {
     let of = |id: &str| json!({"ResourceType": "Parameter", "ResourceId": id});
     let mut add = of("/a/b");
     add["Tags"] = json!([{"Key": "more", "Value": ""}]);
-    ask(&mut world, "AddTagsToResource", add).unwrap();
+    ask(&mut world, "AddTagsToResource", &add).unwrap();
     let mut remove = of("/a/b");
     remove["TagKeys"] = json!(["team"]);
-    ask(&mut world, "RemoveTagsFromResource", remove).unwrap();
-    let list = ask(&mut world, "ListTagsForResource", of("/a/b")).unwrap();
+    ask(&mut world, "RemoveTagsFromResource", &remove).unwrap();
+    let list = ask(&mut world, "ListTagsForResource", &of("/a/b")).unwrap();
     assert_eq!(list, json!({"TagList": [{"Key": "more", "Value": ""}]}));
-    assert_eq!(ask(&mut world, "ListTagsForResource", of("/none")), Err("InvalidResourceId".to_owned()));
+    assert_eq!(ask(&mut world, "ListTagsForResource", &of("/none")), Err("InvalidResourceId".to_owned()));
 }
 
 #[test]

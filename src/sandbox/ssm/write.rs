@@ -119,11 +119,11 @@ fn check_form(input: &Put) -> Result<(), AwsError> {
         ));
     }
     if input.value.contains("{{") {
-        return Err(validation(
-            "Parameter value can't nest another parameter. Do not use \"{{}}\" in the value.",
-        ));
+        return Err(validation("Parameter value can't nest another parameter. Do not use \"{{}}\" in the value."));
     }
-    if let Some(kind) = input.r#type.as_ref().filter(|kind| !["String", "StringList", "SecureString"].contains(&kind.as_str())) {
+    if let Some(kind) =
+        input.r#type.as_ref().filter(|kind| !["String", "StringList", "SecureString"].contains(&kind.as_str()))
+    {
         return Err(validation(format!(
             "1 validation error detected: Value '{kind}' at 'type' failed to satisfy constraint: Member must satisfy enum value \
              set: [SecureString, StringList, String]"
