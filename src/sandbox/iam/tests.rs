@@ -6,7 +6,7 @@ const TRUST: &str = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Act
 const POLICY: &str =
     "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22*%22%2C%22Resource%22%3A%22*%22%7D%7D";
 
-/// The answer as text, or the code of the refusal.
+/// The answer as text, or the refusal.
 fn ask(world: &mut World, second: i64, operation: &str, body: &str) -> String {
     let now = Timestamp::from_second(second).unwrap();
     let mut call = Call { world, region: "us-east-1".to_owned(), now, operation: operation.to_owned() };
@@ -17,7 +17,7 @@ fn ask(world: &mut World, second: i64, operation: &str, body: &str) -> String {
             let text = String::from_utf8(node("R", children).document(None)).unwrap();
             text.split_once('\n').unwrap().1.to_owned()
         }
-        Err(error) => format!("{} {}", error.status, error.code),
+        Err(error) => format!("{} {}: {}", error.status, error.code, error.message),
     }
 }
 
@@ -47,14 +47,18 @@ fn a_role_and_its_profile_come_and_go_in_aws_order() {
         ("AttachRolePolicy", managed, "<R></R>"),
         ("AttachRolePolicy", "RoleName=r&PolicyArn=arn:aws:iam::123456789012:policy/own", "404 NoSuchEntity"),
         ("ListAttachedRolePolicies", "RoleName=r", "<PolicyName>AmazonSSMManagedInstanceCore</PolicyName>"),
-        ("DeleteRole", "RoleName=r", "409 DeleteConflict"),
+        ("DeleteRole", "RoleName=r", "409 DeleteConflict: Cannot delete entity, must delete policies"),
         ("DeleteRolePolicy", "RoleName=r&PolicyName=p", "<R></R>"),
         ("DeleteRolePolicy", "RoleName=r&PolicyName=p", "404 NoSuchEntity"),
-        ("DeleteRole", "RoleName=r", "409 DeleteConflict"),
+        ("DeleteRole", "RoleName=r", "409 DeleteConflict: Cannot delete entity, must detach all policies"),
         ("DetachRolePolicy", managed, "<R></R>"),
         ("DetachRolePolicy", managed, "404 NoSuchEntity"),
-        ("DeleteRole", "RoleName=r", "409 DeleteConflict"),
-        ("DeleteInstanceProfile", "InstanceProfileName=i", "409 DeleteConflict"),
+        ("DeleteRole", "RoleName=r", "409 DeleteConflict: Cannot delete entity, must remove roles"),
+        (
+            "DeleteInstanceProfile",
+            "InstanceProfileName=i",
+            "409 DeleteConflict: Cannot delete entity, must remove roles",
+        ),
         ("RemoveRoleFromInstanceProfile", both, "<R></R>"),
         ("DeleteInstanceProfile", "InstanceProfileName=i", "<R></R>"),
         ("DeleteRole", "RoleName=r", "<R></R>"),
@@ -75,13 +79,22 @@ fn what_iam_would_refuse_is_refused() {
         ("CreateRole", format!("RoleName=a/b&AssumeRolePolicyDocument={TRUST}"), "400 ValidationError"),
         ("CreateRole", "RoleName=a&AssumeRolePolicyDocument=x".to_owned(), "400 MalformedPolicyDocument"),
         ("CreateRole", format!("RoleName=a&AssumeRolePolicyDocument={POLICY}"), "400 MalformedPolicyDocument"),
+        (
+            "CreateRole",
+            format!(
+                "RoleName=a&AssumeRolePolicyDocument={}",
+                TRUST.replace("Principal", "Resource%22%3A1%2C%22Principal")
+            ),
+            "400 MalformedPolicyDocument: Has prohibited field Resource",
+        ),
         ("CreateRole", "RoleName=a".to_owned(), "400 ValidationError"),
         ("CreateInstanceProfile", "InstanceProfileName=a&Path=x".to_owned(), "400 ValidationError"),
         ("CreateUser", String::new(), "400 InvalidAction"),
         ("CreateServiceLinkedRole", "AWSServiceName=unknown.example".to_owned(), "400 InvalidInput"),
     ];
     for (operation, body, wanted) in table {
-        assert_eq!(ask(&mut world, 1, operation, &body), wanted, "{operation} {body}");
+        let answer = ask(&mut world, 1, operation, &body);
+        assert!(answer.starts_with(wanted), "{operation} {body}\n{answer}");
     }
 }
 
@@ -123,6 +136,8 @@ fn the_spot_role_is_made_once() {
     let body = "AWSServiceName=spot.amazonaws.com";
     let answer = ask(&mut world, 1, "CreateServiceLinkedRole", body);
     assert!(answer.contains(":role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot<"), "{answer}");
-    assert_eq!(ask(&mut world, 1, "CreateServiceLinkedRole", body), "400 InvalidInput");
-    assert_eq!(ask(&mut world, 1, "DeleteRole", "RoleName=AWSServiceRoleForEC2Spot"), "400 UnmodifiableEntity");
+    assert!(ask(&mut world, 1, "CreateServiceLinkedRole", body).starts_with("400 InvalidInput"));
+    assert!(
+        ask(&mut world, 1, "DeleteRole", "RoleName=AWSServiceRoleForEC2Spot").starts_with("400 UnmodifiableEntity")
+    );
 }
