@@ -30,6 +30,9 @@ pub struct State {
     pub spot_requests: BTreeMap<String, SpotRequest>,
     /// Resource id to its tags.
     pub tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// Volumes that outlived their instance, which is forgotten.
+    #[serde(default)]
+    pub left_volumes: BTreeMap<String, LeftVolume>,
     /// What each client token was used for, by token and zone (empty: no zone was given).
     pub tokens: BTreeMap<String, Token>,
 }
@@ -303,6 +306,17 @@ pub struct EndReason {
     pub message: String,
     /// `StateTransitionReason`.
     pub transition: String,
+}
+
+/// A volume that outlived its instance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LeftVolume {
+    /// What it was made with.
+    pub data: VolumeData,
+    /// When.
+    pub created_at: i64,
+    /// Its zone.
+    pub zone: String,
 }
 
 /// A Spot request.
