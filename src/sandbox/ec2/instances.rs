@@ -70,7 +70,10 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
     for (id, instance) in &state.instances {
         let seen = Seen { state, region: &region, id, instance, now };
         let is_asked = ids.is_empty() || ids.contains(id);
-        if is_asked && is_visible(instance, visibility, now) && filters.accept(state.tags.get(id), |name| values(&seen, name))? {
+        if is_asked
+            && is_visible(instance, visibility, now)
+            && filters.accept(state.tags.get(id), |name| values(&seen, name))?
+        {
             found.push(seen);
         }
     }

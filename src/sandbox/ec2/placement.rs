@@ -120,10 +120,7 @@ fn follow(request: &mut SpotRequest, instance: &Instance, now: i64) {
                     "instance-terminated-no-capacity",
                     "Your Spot instance was terminated because there is no Spot capacity available that matches your request.",
                 ),
-                false => (
-                    "instance-terminated-by-user",
-                    "Your Spot instance was terminated by the user.",
-                ),
+                false => ("instance-terminated-by-user", "Your Spot instance was terminated by the user."),
             };
             (true, ending, status, message)
         }
@@ -171,7 +168,8 @@ pub fn forget(state: &mut State, now: Timestamp) {
 
     let gone = |request: &SpotRequest| {
         let is_over = matches!(request.state.as_str(), "closed" | "cancelled" | "failed");
-        let runs = request.instance.as_ref().and_then(|id| state.instances.get(id)).is_some_and(|i| i.ending_at.is_none());
+        let runs =
+            request.instance.as_ref().and_then(|id| state.instances.get(id)).is_some_and(|i| i.ending_at.is_none());
         is_over && !runs && now >= request.updated_at + REQUEST_REMEMBERED
     };
     let requests: Vec<String> =
@@ -221,9 +219,17 @@ pub fn is_visible(instance: &Instance, visibility: std::time::Duration, now: Tim
 ///
 /// # Errors
 /// `InvalidInstanceID.Malformed`, `InvalidInstanceID.NotFound`.
-pub fn all_exist(state: &State, ids: &[String], visibility: std::time::Duration, now: Timestamp) -> Result<(), AwsError> {
+pub fn all_exist(
+    state: &State,
+    ids: &[String],
+    visibility: std::time::Duration,
+    now: Timestamp,
+) -> Result<(), AwsError> {
     if let Some(id) = ids.iter().find(|id| !is_id(id, "i-")) {
-        return Err(AwsError::new("InvalidInstanceID.Malformed", format!("Invalid id: \"{id}\" (expecting \"i-...\")")));
+        return Err(AwsError::new(
+            "InvalidInstanceID.Malformed",
+            format!("Invalid id: \"{id}\" (expecting \"i-...\")"),
+        ));
     }
     let missing: Vec<&str> = ids
         .iter()

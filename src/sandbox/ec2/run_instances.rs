@@ -7,7 +7,8 @@
 //! What AWS does oddly: no capacity comes as HTTP 500; a Spot quota that is full has another code than an on-demand one;
 //! of a range from `MinCount` to `MaxCount` as many are launched as the quota lets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use super::catalog::{self, Image, InstanceType};
 use super::instances::answer::{self, Seen};
@@ -15,10 +16,10 @@ use super::placement::vcpus_in_use;
 use super::state::{EndReason, Instance, InterfaceData, LaunchData, SpotRequest, State, Token};
 use super::{launch_data, launch_templates, prices, tags};
 use crate::sandbox::call::{AwsError, Call};
+use crate::sandbox::service_quotas;
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::Element;
 use crate::sandbox::world::World;
-use crate::sandbox::service_quotas;
 
 mod checks;
 mod devices;
@@ -76,7 +77,8 @@ pub fn run_instances(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
 
     let interface = checks::interface(&data)?;
     let (region, now) = (call.region.clone(), call.now);
-    let pinned = checks::pinned_place(&call.world.region(&region).ec2, interface.subnet.as_deref(), data.zone.as_deref())?;
+    let pinned =
+        checks::pinned_place(&call.world.region(&region).ec2, interface.subnet.as_deref(), data.zone.as_deref())?;
     let key = client_token.as_ref().map(|token| tokens::key(token, pinned.as_ref().map(|place| place.zone.as_str())));
     if let (Some(key), true) = (&key, is_dry_run.is_ok()) {
         let state = &call.world.region(&region).ec2;
@@ -103,9 +105,8 @@ pub fn run_instances(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
 /// # Errors
 /// `UnknownParameter`.
 pub fn all_read(input: &Query) -> Result<(), AwsError> {
-    let unknown = |name: String| {
-        Err(AwsError::new("UnknownParameter", format!("The parameter {name} is not recognized")))
-    };
+    let unknown =
+        |name: String| Err(AwsError::new("UnknownParameter", format!("The parameter {name} is not recognized")));
     input.unread().map_or(Ok(()), unknown)
 }
 
@@ -189,7 +190,8 @@ fn price(said: &str) -> Result<String, AwsError> {
     match said.parse::<f64>() {
         Ok(price) if price > 0.0 && price.is_finite() => Ok(said.to_owned()),
         _ => {
-            let message = format!("Value ({said}) for parameter price is invalid. \"{said}\" is an invalid spot instance price");
+            let message =
+                format!("Value ({said}) for parameter price is invalid. \"{said}\" is an invalid spot instance price");
             Err(AwsError::new("InvalidParameterValue", message))
         }
     }
@@ -197,7 +199,8 @@ fn price(said: &str) -> Result<String, AwsError> {
 
 fn not_offered(kind: &str, zone: &str) -> AwsError {
     let region = zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
-    let mut others: Vec<String> = catalog::zones(region).into_iter().filter(|zone| catalog::offers(zone, kind)).collect();
+    let mut others: Vec<String> =
+        catalog::zones(region).into_iter().filter(|zone| catalog::offers(zone, kind)).collect();
     others.sort();
     let message = format!(
         "Your requested instance type ({kind}) is not supported in your requested Availability Zone ({zone}). Please retry \
@@ -231,6 +234,13 @@ fn admit(call: &mut Call<'_>, launch: &Launch, count: Count) -> Result<i64, AwsE
         if number < count.min {
             return Err(quota_exceeded(is_spot, limit));
         }
+    }
+    let addresses = free_addresses(&home.ec2, &launch.place.subnet).take(1000).count();
+    number = number.min(i64::try_from(addresses).unwrap_or(i64::MAX));
+    if number < count.min {
+        let message =
+            format!("There are not enough free addresses in subnet '{}' to satisfy the request.", launch.place.subnet);
+        return Err(AwsError::new("InsufficientFreeAddressesInSubnet", message));
     }
     if call.world.weather.is_dry(kind, zone) {
         return Err(no_capacity(kind, zone));
@@ -277,10 +287,11 @@ fn make(call: &mut Call<'_>, launch: &Launch, number: i64, fingerprint: String) 
         let devices = launch.data.volumes.iter().map(|volume| (volume.device.clone(), call.world.new_id("vol")));
         let volumes: BTreeMap<String, String> = devices.collect();
         let state = &mut call.world.region(&region).ec2;
-        let private_ip = free_address(state, &launch.place.subnet);
-        let has_public = launch.interface.public_ip.unwrap_or_else(|| {
-            state.subnets.get(&launch.place.subnet).is_some_and(|subnet| subnet.is_default)
-        });
+        let Some(private_ip) = free_addresses(state, &launch.place.subnet).next() else { break };
+        let has_public = launch
+            .interface
+            .public_ip
+            .unwrap_or_else(|| state.subnets.get(&launch.place.subnet).is_some_and(|subnet| subnet.is_default));
         let public_ip = has_public.then(|| free_public_address(state));
         let instance = Instance {
             data: launch.data.clone(),
@@ -357,15 +368,15 @@ fn fails_to_start(launch: &Launch) -> Option<EndReason> {
     })
 }
 
-/// The first address of the subnet that no instance has; AWS keeps the first four and the last.
-fn free_address(state: &State, subnet: &str) -> String {
-    let cidr = state.subnets.get(subnet).map_or("172.31.0.0/20", |subnet| subnet.cidr.as_str());
-    let (base, bits) = cidr.split_once('/').unwrap_or((cidr, "20"));
-    let base = base.parse::<std::net::Ipv4Addr>().map_or(0, u32::from);
-    let size = 1_u32.checked_shl(32 - bits.parse::<u32>().unwrap_or(20).clamp(16, 28)).unwrap_or(16);
-    let taken: Vec<&str> = state.instances.values().map(|instance| instance.private_ip.as_str()).collect();
-    let mut addresses = (4..size - 1).map(|host| std::net::Ipv4Addr::from(base + host).to_string());
-    addresses.find(|address| !taken.contains(&address.as_str())).unwrap_or_else(|| "172.31.255.254".to_owned())
+/// The addresses of the subnet that no instance has; AWS keeps the first four and the last.
+fn free_addresses(state: &State, subnet: &str) -> impl Iterator<Item = String> {
+    let cidr = state.subnets.get(subnet).map_or("", |subnet| subnet.cidr.as_str());
+    let (base, bits) = cidr.split_once('/').unwrap_or((cidr, "28"));
+    let base = base.parse::<Ipv4Addr>().map_or(0, u32::from);
+    // AWS's subnets have between sixteen and 65536 addresses.
+    let last = (1_u32 << (32 - bits.parse::<u32>().unwrap_or(28).clamp(16, 28))) - 1;
+    let taken: BTreeSet<String> = state.instances.values().map(|instance| instance.private_ip.clone()).collect();
+    (4..last).map(move |host| Ipv4Addr::from(base + host).to_string()).filter(move |address| !taken.contains(address))
 }
 
 /// Of the blocks that are set aside for documentation, so that nobody is reached by mistake.

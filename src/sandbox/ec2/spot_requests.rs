@@ -12,7 +12,8 @@ use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
 
 fn find<'a>(state: &'a State, ids: &[String]) -> Result<Vec<(&'a String, &'a SpotRequest)>, AwsError> {
     let is_malformed = |id: &&String| {
-        !id.strip_prefix("sir-").is_some_and(|rest| rest.len() >= 8 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        !id.strip_prefix("sir-")
+            .is_some_and(|rest| rest.len() >= 8 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
     };
     if let Some(id) = ids.iter().find(is_malformed) {
         let message = format!("Invalid id: \"{id}\" (expecting \"sir-...\")");
@@ -67,9 +68,10 @@ pub fn cancel(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
         let Some(request) = state.spot_requests.get_mut(&id) else { continue };
         if matches!(request.state.as_str(), "open" | "active") {
             let (status, message) = match request.instance {
-                Some(_) => {
-                    ("request-canceled-and-instance-running", "Your Spot request is canceled, but your instance is still running.")
-                }
+                Some(_) => (
+                    "request-canceled-and-instance-running",
+                    "Your Spot request is canceled, but your instance is still running.",
+                ),
                 None => ("canceled-before-fulfillment", "Your Spot request is canceled before it was fulfilled."),
             };
             request.state = "cancelled".to_owned();

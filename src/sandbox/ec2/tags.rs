@@ -70,7 +70,8 @@ pub fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
     for id in ids {
         let Some(held) = state.tags.get_mut(&id) else { continue };
         held.retain(|key, value| {
-            let is_named = tags.iter().any(|(named, said)| named == key && said.as_ref().is_none_or(|said| said == value));
+            let is_named =
+                tags.iter().any(|(named, said)| named == key && said.as_ref().is_none_or(|said| said == value));
             key.starts_with("aws:") || !(tags.is_empty() || is_named)
         });
         if held.is_empty() {
@@ -118,8 +119,7 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
 /// `InvalidParameterValue`, `TagLimitExceeded`.
 pub fn check_launch(data: &LaunchData) -> Result<(), AwsError> {
     for (kind, tags) in &data.tags {
-        let own: Tags =
-            tags.iter().filter(|(key, _)| !key.starts_with("aws:ec2launchtemplate:")).map(pair).collect();
+        let own: Tags = tags.iter().filter(|(key, _)| !key.starts_with("aws:ec2launchtemplate:")).map(pair).collect();
         check(&own)?;
         check_number(&own)?;
         if kind == "instance" && data.metadata.tags.as_deref() == Some("enabled") {

@@ -165,7 +165,8 @@ impl Seen<'_> {
     fn block_devices(&self) -> Element {
         let is_over = self.is() == InstanceState::Terminated;
         let devices = self.instance.volumes.iter().filter(|_| !is_over).map(|(device, volume)| {
-            let deletes = volume_data(self.instance, device).is_none_or(|data| data.delete_on_termination != Some(false));
+            let deletes =
+                volume_data(self.instance, device).is_none_or(|data| data.delete_on_termination != Some(false));
             let status = if self.is() == InstanceState::Pending { "attaching" } else { "attached" };
             vec![
                 leaf("deviceName", device),
@@ -232,7 +233,6 @@ impl Seen<'_> {
         item.push(node("ipv6AddressesSet", Vec::new()));
         item
     }
-
 
     fn attachment(&self) -> Vec<Element> {
         let state = if self.is() == InstanceState::Pending { "attaching" } else { "attached" };

@@ -81,9 +81,8 @@ pub fn image(call: &Call<'_>, said: Option<&str>) -> Result<Image, AwsError> {
 pub fn instance_type(said: Option<&str>, image: &Image) -> Result<&'static InstanceType, AwsError> {
     // EC2's own default.
     let name = said.unwrap_or("m1.small");
-    let kind = catalog::instance_type(name).ok_or_else(|| {
-        AwsError::new("InvalidParameterValue", format!("Invalid value '{name}' for InstanceType."))
-    })?;
+    let kind = catalog::instance_type(name)
+        .ok_or_else(|| AwsError::new("InvalidParameterValue", format!("Invalid value '{name}' for InstanceType.")))?;
     if kind.architectures.iter().any(|architecture| *architecture == image.architecture) {
         return Ok(kind);
     }
@@ -103,9 +102,10 @@ pub fn instance_type(said: Option<&str>, image: &Image) -> Result<&'static Insta
 /// `InvalidSubnetID.NotFound`, `InvalidParameterValue`, `InvalidInput`.
 pub fn pinned_place(state: &State, subnet: Option<&str>, zone: Option<&str>) -> Result<Option<Place>, AwsError> {
     if let Some(id) = subnet {
-        let found = state.subnets.get(id).ok_or_else(|| {
-            AwsError::new("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist"))
-        })?;
+        let found = state
+            .subnets
+            .get(id)
+            .ok_or_else(|| AwsError::new("InvalidSubnetID.NotFound", format!("The subnet ID '{id}' does not exist")))?;
         if zone.is_some_and(|zone| zone != found.zone) {
             let message = "The specified subnet is not in the specified Availability Zone.".to_owned();
             return Err(AwsError::new("InvalidParameterValue", message));
@@ -117,9 +117,9 @@ pub fn pinned_place(state: &State, subnet: Option<&str>, zone: Option<&str>) -> 
         return Err(AwsError::new("InvalidParameterValue", format!("Invalid availability zone: [{zone}]")));
     }
     let place = default_places(state).into_iter().find(|place| place.zone == zone);
-    place.map(Some).ok_or_else(|| {
-        AwsError::new("InvalidInput", format!("No default subnet for availability zone: '{zone}'."))
-    })
+    place
+        .map(Some)
+        .ok_or_else(|| AwsError::new("InvalidInput", format!("No default subnet for availability zone: '{zone}'.")))
 }
 
 /// The default VPC's subnet in a zone that offers the type and has capacity; failing that, in one that offers it.
@@ -201,8 +201,9 @@ pub fn profile(iam: &iam::State, weather: &Weather, said: &str, now: Timestamp) 
     let is_arn = said.starts_with("arn:");
     let (field, what) = if is_arn { ("arn", "ARN") } else { ("name", "name") };
     let (arn, id, _) = iam::profile_for_ec2(iam, said, now, weather.profile_delay).ok_or_else(|| {
-        let message =
-            format!("Value ({said}) for parameter iamInstanceProfile.{field} is invalid. Invalid IAM Instance Profile {what}");
+        let message = format!(
+            "Value ({said}) for parameter iamInstanceProfile.{field} is invalid. Invalid IAM Instance Profile {what}"
+        );
         AwsError::new("InvalidParameterValue", message)
     })?;
     Ok(Profile { arn, id })
@@ -247,13 +248,18 @@ pub fn options(data: &LaunchData) -> Result<(), AwsError> {
         };
     };
     let is_one_time = market.spot_type.as_deref().unwrap_or("one-time") == "one-time";
-    match market.interruption.as_deref().unwrap_or("terminate") {
-        "terminate" => {}
-        "stop" | "hibernate" if is_one_time => {
+    match (is_one_time, market.interruption.as_deref().unwrap_or("terminate")) {
+        (true, "terminate") => {}
+        (true, "stop" | "hibernate") => {
             return combination("The interruption behavior stop or hibernate requires the Spot type persistent.");
         }
-        "stop" | "hibernate" => {}
-        other => return bad("instanceInterruptionBehavior", other),
+        (false, "terminate") => {
+            return combination("A persistent Spot request requires the interruption behavior stop or hibernate.");
+        }
+        (false, "stop" | "hibernate") => {
+            return Err(AwsError::new("UnsupportedOperation", "This sandbox does not model persistent Spot requests."));
+        }
+        (_, other) => return bad("instanceInterruptionBehavior", other),
     }
     if data.disable_api_termination == Some(true) {
         return Err(AwsError::new(

@@ -122,7 +122,8 @@ fn iops(kind: &str, size: i64, asked: Option<i64>) -> Result<Option<i64>, AwsErr
     let asked = asked.unwrap_or_default();
     if !range.contains(&asked) {
         let (low, high) = (range.start(), range.end());
-        let message = format!("Volume iops of {asked} is out of range for {kind}: it must be between {low} and {high}.");
+        let message =
+            format!("Volume iops of {asked} is out of range for {kind}: it must be between {low} and {high}.");
         return Err(AwsError::new("InvalidParameterValue", message));
     }
     // The least that a gp3 has is no matter of its size.
@@ -141,11 +142,16 @@ fn throughput(kind: &str, iops: Option<i64>, asked: Option<i64>) -> Result<Optio
         return Err(AwsError::new("InvalidParameterCombination", message));
     }
     if !(125..=2000).contains(&asked) {
-        return refused(format!("Throughput of {asked} is out of range for gp3: it must be between 125 and 2000 MiB/s."));
+        return refused(format!(
+            "Throughput of {asked} is out of range for gp3: it must be between 125 and 2000 MiB/s."
+        ));
     }
     // A quarter MiB a second for each of the IOPS.
     if asked * 4 > iops.unwrap_or(3000) {
-        return refused(format!("Throughput to iops ratio of {asked}/{} is too high; maximum is 0.25", iops.unwrap_or(3000)));
+        return refused(format!(
+            "Throughput to iops ratio of {asked}/{} is too high; maximum is 0.25",
+            iops.unwrap_or(3000)
+        ));
     }
     Ok(Some(asked))
 }
@@ -195,8 +201,7 @@ mod tests {
             .iter()
             .map(|v| (v.device.as_str(), v.size.unwrap(), v.kind.as_deref().unwrap(), v.iops, v.throughput))
             .collect();
-        let expected =
-            [("/dev/sda1", 75, "gp3", Some(6000), Some(500)), ("/dev/sdb", 10, "gp2", Some(100), None)];
+        let expected = [("/dev/sda1", 75, "gp3", Some(6000), Some(500)), ("/dev/sdb", 10, "gp2", Some(100), None)];
         assert_eq!(told, expected);
     }
 }

@@ -13,7 +13,8 @@ use crate::sandbox::world::World;
 
 const REGION: &str = "us-east-1";
 const START: i64 = 1_800_000_000;
-const IMAGE: &str = "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
+const IMAGE: &str =
+    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
 const SPOT: &str = "InstanceMarketOptions.MarketType=spot&InstanceType=g4dn.xlarge&MinCount=1&MaxCount=1";
 
 struct Account {
@@ -53,7 +54,8 @@ impl Account {
     }
 
     fn subnet(&mut self, zone: &str) -> String {
-        let answer = self.ask("DescribeSubnets", &format!("Filter.1.Name=availability-zone&Filter.1.Value.1={zone}")).unwrap();
+        let answer =
+            self.ask("DescribeSubnets", &format!("Filter.1.Name=availability-zone&Filter.1.Value.1={zone}")).unwrap();
         first(&answer, "subnetId")
     }
 
@@ -76,7 +78,10 @@ fn the_same_token_and_parameters_give_the_same_instance_and_others_a_mismatch() 
     account.at += 5;
     let again = account.ask("RunInstances", &format!("{SPOT}&ClientToken=t&ImageId={IMAGE}")).unwrap();
     assert_eq!((first(&again, "instanceId"), first(&again, "name")), (one.clone(), "running".to_owned()));
-    assert_eq!(account.refused(&format!("{SPOT}&ClientToken=t&Monitoring.Enabled=true")), "IdempotentParameterMismatch");
+    assert_eq!(
+        account.refused(&format!("{SPOT}&ClientToken=t&Monitoring.Enabled=true")),
+        "IdempotentParameterMismatch"
+    );
     assert_ne!(account.launch(&format!("{SPOT}&ClientToken=u")).unwrap(), one);
 }
 
@@ -180,7 +185,8 @@ fn every_part_of_a_launch_is_checked_with_aws_s_code() {
 #[test]
 fn spot_and_on_demand_have_quotas_apart_and_a_count_is_met_as_far_as_it_goes() {
     let mut account = Account::new();
-    let answer = account.ask("RunInstances", &format!("{SPOT}&ImageId={IMAGE}").replace("MaxCount=1", "MaxCount=5")).unwrap();
+    let answer =
+        account.ask("RunInstances", &format!("{SPOT}&ImageId={IMAGE}").replace("MaxCount=1", "MaxCount=5")).unwrap();
     assert_eq!(answer.matches("<instanceId>").count(), 2, "eight vCPUs are two instances");
     assert_eq!(account.refused(SPOT), "MaxSpotInstanceCountExceeded");
     account.launch("InstanceType=g4dn.xlarge&MinCount=1&MaxCount=1").unwrap();
@@ -229,7 +235,10 @@ fn an_instance_lives_by_the_clock_and_is_forgotten_after_an_hour() {
     account.at += 2;
     assert_eq!(account.state(&id), "running");
     let answer = account.ask("TerminateInstances", &format!("InstanceId.1={id}")).unwrap();
-    assert!(answer.contains("<currentState><code>32</code>") && answer.contains("<previousState><code>16</code>"), "{answer}");
+    assert!(
+        answer.contains("<currentState><code>32</code>") && answer.contains("<previousState><code>16</code>"),
+        "{answer}"
+    );
     account.at += 2;
     assert_eq!(account.state(&id), "terminated");
     let answer = account.ask("DescribeInstances", &format!("InstanceId.1={id}")).unwrap();
@@ -263,7 +272,9 @@ fn an_interruption_gives_two_minutes_and_then_ends_the_instance_and_its_request(
 fn with_one_wrong_id_nothing_is_terminated() {
     let mut account = Account::new();
     let id = account.launch(SPOT).unwrap();
-    for (wrong, code) in [("i-00000000000000000", "InvalidInstanceID.NotFound"), ("worker", "InvalidInstanceID.Malformed")] {
+    for (wrong, code) in
+        [("i-00000000000000000", "InvalidInstanceID.NotFound"), ("worker", "InvalidInstanceID.Malformed")]
+    {
         let error = account.ask("TerminateInstances", &format!("InstanceId.1={id}&InstanceId.2={wrong}")).unwrap_err();
         assert_eq!(error.code, code);
         assert_eq!(account.state(&id), "pending");
@@ -295,12 +306,79 @@ fn tags_land_on_what_they_were_meant_for() {
     account.launch(&format!("{SPOT}&{}", tags.join("&"))).unwrap();
     let answer = account.ask("DescribeTags", "Filter.1.Name=key&Filter.1.Value.1=k").unwrap();
     for kind in kinds {
-        assert!(answer.contains(&format!("<resourceType>{kind}</resourceType><key>k</key><value>{kind}</value>")), "{answer}");
+        assert!(
+            answer.contains(&format!("<resourceType>{kind}</resourceType><key>k</key><value>{kind}</value>")),
+            "{answer}"
+        );
     }
-    for operation in ["DescribeInstances", "DescribeVolumes", "DescribeNetworkInterfaces", "DescribeSpotInstanceRequests"] {
+    for operation in
+        ["DescribeInstances", "DescribeVolumes", "DescribeNetworkInterfaces", "DescribeSpotInstanceRequests"]
+    {
         let found = account.ask(operation, "Filter.1.Name=tag:k&Filter.1.Value.1=*").unwrap();
         assert!(found.contains("<key>k</key>"), "{operation}: {found}");
         let none = account.ask(operation, "Filter.1.Name=tag:k&Filter.1.Value.1=other").unwrap();
         assert!(!none.contains("<key>k</key>"), "{operation}: {none}");
     }
+}
+
+#[test]
+fn tags_of_every_kind_of_object_are_checked_before_any_is_set() {
+    let mut account = Account::new();
+    let id = account.launch(&format!("{SPOT}&MetadataOptions.InstanceMetadataTags=enabled")).unwrap();
+    let many = |count: usize| (1..=count).map(|n| format!("&Tag.{n}.Key=k{n}")).collect::<String>();
+    let cases = [
+        ("Tag.1.Key=a".to_owned(), "MissingParameter"),
+        (format!("ResourceId.1={id}"), "MissingParameter"),
+        (format!("ResourceId.1={id}&Tag.1.Key=AWS:a"), "InvalidParameterValue"),
+        (format!("ResourceId.1={id}&Tag.1.Key=a b"), "InvalidParameterValue"),
+        (format!("ResourceId.1={id}&Tag.1.Key=a&Tag.1.Value={}", "x".repeat(257)), "InvalidParameterValue"),
+        (format!("ResourceId.1={id}{}", many(51)), "TagLimitExceeded"),
+        (format!("ResourceId.1={id}&ResourceId.2=i-00000000&Tag.1.Key=a"), "InvalidInstanceID.NotFound"),
+        ("ResourceId.1=vol-00000000&Tag.1.Key=a".to_owned(), "InvalidVolume.NotFound"),
+        ("ResourceId.1=sg-00000000&Tag.1.Key=a".to_owned(), "InvalidGroup.NotFound"),
+        ("ResourceId.1=lt-00000000&Tag.1.Key=a".to_owned(), "InvalidLaunchTemplateId.NotFound"),
+        ("ResourceId.1=sir-00000000&Tag.1.Key=a".to_owned(), "InvalidSpotInstanceRequestID.NotFound"),
+        ("ResourceId.1=nonsense&Tag.1.Key=a".to_owned(), "InvalidID"),
+    ];
+    for (input, code) in cases {
+        assert_eq!(account.ask("CreateTags", &input).unwrap_err().code, code, "{input}");
+    }
+    let mine = format!("Filter.1.Name=resource-id&Filter.1.Value.1={id}");
+    assert!(!account.ask("DescribeTags", &mine).unwrap().contains("<key>"), "none was set");
+    account
+        .ask("CreateTags", &format!("ResourceId.1={id}&Tag.1.Key=a&Tag.1.Value=1&Tag.2.Key=b&Tag.2.Value=2"))
+        .unwrap();
+    account.ask("DeleteTags", &format!("ResourceId.1={id}&Tag.1.Key=a&Tag.1.Value=other&Tag.2.Key=b")).unwrap();
+    let left = account.ask("DescribeTags", &mine).unwrap();
+    assert!(left.contains("<key>a</key><value>1</value>") && !left.contains("<key>b</key>"), "{left}");
+}
+
+#[test]
+fn cancelling_a_spot_request_leaves_its_instance_running() {
+    let mut account = Account::new();
+    let id = account.launch(SPOT).unwrap();
+    let request = first(&account.ask("DescribeSpotInstanceRequests", "").unwrap(), "spotInstanceRequestId");
+    let answer = account.ask("CancelSpotInstanceRequests", &format!("SpotInstanceRequestId.1={request}")).unwrap();
+    assert_eq!(first(&answer, "state"), "cancelled");
+    let told = account.ask("DescribeSpotInstanceRequests", &format!("SpotInstanceRequestId.1={request}")).unwrap();
+    assert!(told.contains("request-canceled-and-instance-running"), "{told}");
+    account.at += 5;
+    assert_eq!(account.state(&id), "running");
+}
+
+#[test]
+fn a_volume_that_was_told_to_stay_outlives_its_instance() {
+    let mut account = Account::new();
+    let volume = "BlockDeviceMapping.1.DeviceName=/dev/sdb&BlockDeviceMapping.1.Ebs.VolumeSize=10";
+    let id = account.launch(&format!("{SPOT}&{volume}&BlockDeviceMapping.1.Ebs.DeleteOnTermination=false")).unwrap();
+    assert_eq!(account.ask("DescribeVolumes", "").unwrap().matches("<status>in-use</status>").count(), 2);
+    account.ask("TerminateInstances", &format!("InstanceId.1={id}")).unwrap();
+    for later in [10, 4000] {
+        account.at += later;
+        let left = account.ask("DescribeVolumes", "").unwrap();
+        assert_eq!(left.matches("<status>available</status>").count(), 1, "{later} s later: {left}");
+    }
+    let left = first(&account.ask("DescribeVolumes", "").unwrap(), "volumeId");
+    account.ask("DeleteVolume", &format!("VolumeId={left}")).unwrap();
+    assert!(!account.ask("DescribeVolumes", "").unwrap().contains("volumeId"));
 }
