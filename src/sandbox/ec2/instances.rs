@@ -8,9 +8,9 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::filter::{self, Filters};
+use super::filter::{self, Filters, dry_run};
 use super::placement::{self, InstanceState, all_exist, is_visible, private_ip, public_ip, state_of, user_initiated};
-use super::run_instances::{all_read, refuse_dry_run};
+use super::run_instances::all_read;
 use super::state::{Instance, State};
 use super::{run_instances, spot_requests, tags, volumes};
 use crate::sandbox::call::{AwsError, Call};
@@ -59,6 +59,7 @@ fn look<'a>(call: &'a mut Call<'_>) -> (&'a State, Duration) {
 pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let ids = input.list("InstanceId");
     let filters = Filters::read(input)?;
+    dry_run(input)?;
     if !ids.is_empty() && input.optional("MaxResults").is_some() {
         let message = "The parameter instancesSet cannot be used with the parameter maxResults";
         return Err(AwsError::new("InvalidParameterCombination", message));
@@ -137,6 +138,7 @@ fn values(seen: &Seen<'_>, name: &str) -> Option<Vec<String>> {
 pub fn describe_status(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let ids = input.list("InstanceId");
     let filters = Filters::read(input)?;
+    dry_run(input)?;
     let is_all = input.boolean("IncludeAllInstances")?.unwrap_or(false);
     if !ids.is_empty() && input.optional("MaxResults").is_some() {
         let message = "The parameter instancesSet cannot be used with the parameter maxResults";
@@ -205,7 +207,7 @@ pub fn terminate(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aws
     if ids.is_empty() {
         return Err(AwsError::new("MissingParameter", "The request must contain the parameter InstanceId"));
     }
-    let is_dry_run = refuse_dry_run(input);
+    let is_dry_run = dry_run(input);
     all_read(input)?;
     let (region, now) = (call.region.clone(), call.now);
     let (state, visibility) = look(call);
@@ -259,7 +261,7 @@ pub fn console_output(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>
     let id = input.required("InstanceId")?;
     // `Latest` is for what is not there yet; here all is there at once.
     let _ = input.boolean("Latest")?;
-    refuse_dry_run(input)?;
+    dry_run(input)?;
     let now = call.now;
     let (_, instance) = one(call, &id)?;
     let mut answer = vec![leaf("instanceId", &id), leaf("timestamp", time(now.as_second()))];
@@ -296,7 +298,7 @@ fn console(instance: &Instance) -> String {
 pub fn describe_attribute(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let id = input.required("InstanceId")?;
     let attribute = input.required("Attribute")?;
-    refuse_dry_run(input)?;
+    dry_run(input)?;
     let (state, instance) = one(call, &id)?;
     let data = &instance.data;
     let value = |name: &str, value: &str| node(name, vec![leaf("value", value)]);
@@ -329,6 +331,7 @@ pub fn describe_attribute(call: &mut Call<'_>, input: &Query) -> Result<Vec<Elem
 pub fn describe_interfaces(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let ids = input.list("NetworkInterfaceId");
     let filters = Filters::read(input)?;
+    dry_run(input)?;
     let (region, now) = (call.region.clone(), call.now);
     let (state, _) = look(call);
     let live = || state.instances.iter().filter(|(_, instance)| state_of(instance, now) != InstanceState::Terminated);

@@ -24,6 +24,13 @@ const INSTANCE_REMEMBERED: i64 = 3600;
 /// How long a closed Spot request is told of.
 const REQUEST_REMEMBERED: i64 = 4 * 3600;
 
+/// How a Spot request tells of its instance's end: status and sentence.
+const NO_CAPACITY: (&str, &str) = (
+    "instance-terminated-no-capacity",
+    "Your Spot instance was terminated because there is no Spot capacity available that matches your request.",
+);
+const BY_USER: (&str, &str) = ("instance-terminated-by-user", "Your Spot instance was terminated by the user.");
+
 /// `stopping` and `stopped` are not modelled: a one-time Spot instance cannot be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InstanceState {
@@ -115,13 +122,7 @@ fn follow(request: &mut SpotRequest, instance: &Instance, now: i64) {
     let (is_over, since, status, message) = match (instance.ending_at, &instance.end_reason) {
         (Some(ending), reason) if ending <= now => {
             let is_interruption = reason.as_ref().is_some_and(|reason| reason.code == "Server.SpotInstanceTermination");
-            let (status, message) = match is_interruption {
-                true => (
-                    "instance-terminated-no-capacity",
-                    "Your Spot instance was terminated because there is no Spot capacity available that matches your request.",
-                ),
-                false => ("instance-terminated-by-user", "Your Spot instance was terminated by the user."),
-            };
+            let (status, message) = if is_interruption { NO_CAPACITY } else { BY_USER };
             (true, ending, status, message)
         }
         _ => match instance.interrupted_at.filter(|notice| *notice <= now) {
@@ -139,10 +140,10 @@ fn follow(request: &mut SpotRequest, instance: &Instance, now: i64) {
     }
     // A request that was cancelled stays so; only its status tells how the instance ended.
     if is_over && request.state == "active" {
-        request.state = "closed".to_owned();
+        "closed".clone_into(&mut request.state);
     }
-    request.status = status.to_owned();
-    request.status_message = message.to_owned();
+    status.clone_into(&mut request.status);
+    message.clone_into(&mut request.status_message);
     request.updated_at = since;
 }
 
@@ -151,7 +152,9 @@ pub fn forget(state: &mut State, now: Timestamp) {
     let now = now.as_second();
     let gone = |end: Option<i64>| end.is_some_and(|end| now >= end + SHUTS_DOWN_IN + INSTANCE_REMEMBERED);
     for (id, instance) in state.instances.iter().filter(|(_, instance)| gone(instance.ending_at)) {
-        [id, &instance.interface].into_iter().for_each(|id| drop(state.tags.remove(id)));
+        for id in [id, &instance.interface] {
+            state.tags.remove(id);
+        }
         for (device, volume) in &instance.volumes {
             let data = instance.data.volumes.iter().find(|data| data.device == *device);
             match data.filter(|data| data.delete_on_termination == Some(false)) {
@@ -184,7 +187,7 @@ pub fn forget(state: &mut State, now: Timestamp) {
 pub fn vcpus_in_use(state: &State, quota: &str, is_spot: bool, now: Timestamp) -> i64 {
     let vcpus = |name: &str| {
         let counts = catalog::quota_code(name, is_spot).is_some_and(|code| code == quota);
-        counts.then(|| catalog::instance_type(name).map_or(0, |kind| kind.vcpus)).unwrap_or(0)
+        if counts { catalog::instance_type(name).map_or(0, |kind| kind.vcpus) } else { 0 }
     };
     let living = state
         .instances

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::catalog::{self, Image, InstanceType};
+use super::filter::dry_run;
 use super::instances::answer::{self, Seen};
 use super::placement::vcpus_in_use;
 use super::state::{EndReason, Instance, InterfaceData, LaunchData, SpotRequest, State, Token};
@@ -27,13 +28,23 @@ mod devices;
 mod tests;
 mod tokens;
 
-use checks::{Place, Profile};
+use checks::{Here, Place, Profile};
 
 /// How many instances are asked for.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     min: i64,
     max: i64,
+}
+
+/// A launch as it is asked for, template and request together.
+#[derive(Debug)]
+struct Asked {
+    data: LaunchData,
+    interface: InterfaceData,
+    /// Where the subnet or the zone said puts it.
+    pinned: Option<Place>,
+    client_token: Option<String>,
 }
 
 /// A launch in which every part was found.
@@ -56,7 +67,7 @@ struct Launch {
 /// # Errors
 /// EC2's refusal of any part of the launch.
 pub fn run_instances(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let is_dry_run = refuse_dry_run(input);
+    let is_dry_run = dry_run(input);
     let count = count(input)?;
     let client_token = input.optional("ClientToken").filter(|token| !token.is_empty());
     client_token.as_deref().map_or(Ok(()), tokens::check_form)?;
@@ -87,9 +98,7 @@ pub fn run_instances(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
         }
     }
 
-    let image = checks::image(call, data.image.as_deref())?;
-    let kind = checks::instance_type(data.instance_type.as_deref(), &image)?;
-    let launch = complete(call, data, interface, pinned, image, kind, client_token)?;
+    let launch = complete(call, Asked { data, interface, pinned, client_token })?;
     is_dry_run?;
     let number = admit(call, &launch, count)?;
     let token = make(call, &launch, number, fingerprint);
@@ -110,18 +119,6 @@ pub fn all_read(input: &Query) -> Result<(), AwsError> {
     input.unread().map_or(Ok(()), unknown)
 }
 
-/// Answers a `DryRun`, for operations in which nothing is left to check.
-///
-/// # Errors
-/// `DryRunOperation`.
-pub fn refuse_dry_run(input: &Query) -> Result<(), AwsError> {
-    if input.dry_run()? {
-        let message = "Request would have succeeded, but DryRun flag is set.";
-        return Err(AwsError::new("DryRunOperation", message).status(412));
-    }
-    Ok(())
-}
-
 fn count(input: &Query) -> Result<Count, AwsError> {
     let (_, _) = (input.required("MinCount")?, input.required("MaxCount")?);
     let (min, max) = (input.number("MinCount")?.unwrap_or(0), input.number("MaxCount")?.unwrap_or(0));
@@ -139,15 +136,10 @@ fn count(input: &Query) -> Result<Count, AwsError> {
 }
 
 /// Looks up what is left and puts all of it together.
-fn complete(
-    call: &mut Call<'_>,
-    mut data: LaunchData,
-    interface: InterfaceData,
-    pinned: Option<Place>,
-    image: Image,
-    kind: &'static InstanceType,
-    client_token: Option<String>,
-) -> Result<Launch, AwsError> {
+fn complete(call: &mut Call<'_>, asked: Asked) -> Result<Launch, AwsError> {
+    let Asked { mut data, interface, pinned, client_token } = asked;
+    let image = checks::image(call, data.image.as_deref())?;
+    let kind = checks::instance_type(data.instance_type.as_deref(), &image)?;
     let (region, now) = (call.region.clone(), call.now);
     let World { iam, regions, weather, .. } = &mut *call.world;
     let state = &regions.entry(region.clone()).or_default().ec2;
@@ -155,8 +147,8 @@ fn complete(
         Some(place) => place,
         None => checks::choose_place(state, &kind.name, |zone| weather.is_dry(&kind.name, zone))?,
     };
-    let names = &data.security_group_names;
-    let groups = checks::groups(state, weather, &place.vpc, &interface.groups, names, now)?;
+    let here = Here { state, weather, now };
+    let groups = checks::groups(here, &place.vpc, &interface.groups, &data.security_group_names)?;
     let profile = match &data.profile {
         Some(said) => Some(checks::profile(iam, weather, said, now)?),
         None => None,
@@ -174,15 +166,12 @@ fn complete(
     };
 
     data.image = Some(image.id.clone());
-    data.instance_type = Some(kind.name.to_owned());
+    data.instance_type = Some(kind.name.clone());
     data.zone = Some(place.zone.clone());
     data.security_groups.clone_from(&groups);
     data.security_group_names.clear();
     let made = InterfaceData { subnet: Some(place.subnet.clone()), groups: groups.clone(), ..interface.clone() };
     data.interfaces = vec![made];
-    if !catalog::offers(&place.zone, &kind.name) {
-        return Err(not_offered(&kind.name, &place.zone));
-    }
     Ok(Launch { data, interface, place, groups, image, kind, profile, max_price, client_token })
 }
 
@@ -214,6 +203,14 @@ fn not_offered(kind: &str, zone: &str) -> AwsError {
 fn admit(call: &mut Call<'_>, launch: &Launch, count: Count) -> Result<i64, AwsError> {
     let (region, now) = (call.region.clone(), call.now);
     let (kind, zone, is_spot) = (&launch.kind.name, &launch.place.zone, launch.data.market.is_some());
+    if !catalog::offers(zone, kind) {
+        return Err(not_offered(kind, zone));
+    }
+    if is_spot && !launch.kind.usage_classes.contains(&"spot") {
+        let message = "The requested configuration is currently not supported. Please check the documentation for supported \
+                       configurations.";
+        return Err(AwsError::new("Unsupported", message));
+    }
     if let Some(max_price) = &launch.max_price {
         let least = prices::spot(&call.world.weather, kind, zone, now);
         let is_enough = |least: &String| max_price.parse::<f64>().ok() >= least.parse::<f64>().ok();
@@ -350,7 +347,7 @@ fn fulfilled(launch: &Launch, instance: &str, now: i64) -> SpotRequest {
         max_price: launch.max_price.clone().unwrap_or_default(),
         kind: market.spot_type.unwrap_or_else(|| "one-time".to_owned()),
         interruption: market.interruption.unwrap_or_else(|| "terminate".to_owned()),
-        instance_type: launch.kind.name.to_owned(),
+        instance_type: launch.kind.name.clone(),
         zone: launch.place.zone.clone(),
         image: launch.image.id.clone(),
         subnet: launch.place.subnet.clone(),

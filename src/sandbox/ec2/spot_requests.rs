@@ -3,7 +3,7 @@
 //! `RunInstances` makes them, already fulfilled; by themselves they are never made (`RequestSpotInstances` is a thing of
 //! the past). What AWS does oddly: cancelling a request does not end its instance.
 
-use super::filter::{self, Filters};
+use super::filter::{self, Filters, dry_run};
 use super::instances::answer::{tag_set, time};
 use super::state::{SpotRequest, State};
 use crate::sandbox::call::{AwsError, Call};
@@ -33,6 +33,7 @@ fn find<'a>(state: &'a State, ids: &[String]) -> Result<Vec<(&'a String, &'a Spo
 pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let ids = input.list("SpotInstanceRequestId");
     let filters = Filters::read(input)?;
+    dry_run(input)?;
     let region = call.region.clone();
     let state = &call.world.region(&region).ec2;
     let mut items = Vec::new();
@@ -57,7 +58,7 @@ pub fn cancel(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
         let message = "The request must contain the parameter spotInstanceRequestId";
         return Err(AwsError::new("MissingParameter", message));
     }
-    super::run_instances::refuse_dry_run(input)?;
+    dry_run(input)?;
     super::run_instances::all_read(input)?;
     let now = call.now.as_second();
     let region = call.region.clone();
@@ -74,9 +75,9 @@ pub fn cancel(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
                 ),
                 None => ("canceled-before-fulfillment", "Your Spot request is canceled before it was fulfilled."),
             };
-            request.state = "cancelled".to_owned();
-            request.status = status.to_owned();
-            request.status_message = message.to_owned();
+            "cancelled".clone_into(&mut request.state);
+            status.clone_into(&mut request.status);
+            message.clone_into(&mut request.status_message);
             request.updated_at = now;
         }
         items.push(vec![leaf("spotInstanceRequestId", &id), leaf("state", &request.state)]);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::filter::{self, Filters};
+use super::filter::{self, Filters, dry_run};
 use super::placement::{InstanceState, state_of};
 use super::state::{LaunchData, State};
 use crate::sandbox::call::{AwsError, Call};
@@ -23,7 +23,7 @@ type Tags = BTreeMap<String, String>;
 /// `CreateTags`.
 ///
 /// # Errors
-/// The NotFound code of the kind, `InvalidParameterValue`, `TagLimitExceeded`.
+/// The `NotFound` code of the kind, `InvalidParameterValue`, `TagLimitExceeded`.
 pub fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let ids = resources(input)?;
     let tags: Tags = tags_of(input)?.into_iter().map(|(key, value)| (key, value.unwrap_or_default())).collect();
@@ -53,7 +53,7 @@ pub fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
 /// `DeleteTags`: by key, by key and value, or all of them.
 ///
 /// # Errors
-/// The NotFound code of the kind.
+/// The `NotFound` code of the kind.
 pub fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let ids = resources(input)?;
     let tags = tags_of(input)?;
@@ -87,6 +87,7 @@ pub fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
 /// `InvalidParameterValue`.
 pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let filters = Filters::read(input)?;
+    dry_run(input)?;
     let region = call.region.clone();
     let state = &call.world.region(&region).ec2;
     let mut items = Vec::new();
@@ -197,7 +198,7 @@ fn tags_of(input: &Query) -> Result<Vec<(String, Option<String>)>, AwsError> {
 }
 
 fn finish_reading(input: &Query) -> Result<(), AwsError> {
-    super::run_instances::refuse_dry_run(input)?;
+    dry_run(input)?;
     super::run_instances::all_read(input)
 }
 

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::filter::{self, Filters};
+use super::filter::{self, Filters, dry_run};
 use super::instances::answer::{tag_set, time, volume_data};
 use super::placement::{InstanceState, is_id, state_of};
 use super::state::{State, VolumeData};
@@ -66,6 +66,7 @@ fn not_found(id: &str) -> AwsError {
 pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let ids = input.list("VolumeId");
     let filters = Filters::read(input)?;
+    dry_run(input)?;
     let now = call.now;
     let region = call.region.clone();
     let state = &call.world.region(&region).ec2;
@@ -95,6 +96,7 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
 /// `InvalidVolume.NotFound`, `VolumeInUse`.
 pub fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let id = input.required("VolumeId")?;
+    dry_run(input)?;
     super::run_instances::all_read(input)?;
     let now = call.now;
     let region = call.region.clone();

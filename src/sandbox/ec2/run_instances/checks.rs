@@ -12,7 +12,7 @@ use crate::sandbox::{iam, ssm};
 
 /// Where a launch goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// `subnet-…`.
     pub subnet: String,
     /// Its zone.
@@ -23,18 +23,29 @@ pub struct Place {
 
 /// The profile that the instances get.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Profile {
+pub(super) struct Profile {
     /// ARN.
     pub arn: String,
     /// `AIPA…`.
     pub id: String,
 }
 
+/// What a launch meets.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Here<'a> {
+    /// The region's.
+    pub state: &'a State,
+    /// The delays.
+    pub weather: &'a Weather,
+    /// The clock.
+    pub now: Timestamp,
+}
+
 /// The one network interface of a launch: interface 0, or what is said at the top level.
 ///
 /// # Errors
 /// `UnsupportedOperation`: the model gives an instance one interface.
-pub fn interface(data: &LaunchData) -> Result<InterfaceData, AwsError> {
+pub(super) fn interface(data: &LaunchData) -> Result<InterfaceData, AwsError> {
     let mut interface = match data.interfaces.as_slice() {
         [] => InterfaceData::default(),
         [one] if one.device_index.unwrap_or(0) == 0 => one.clone(),
@@ -57,7 +68,7 @@ pub fn interface(data: &LaunchData) -> Result<InterfaceData, AwsError> {
 ///
 /// # Errors
 /// `MissingParameter`, `InvalidAMIID.Malformed`, `InvalidAMIID.NotFound`, `InvalidParameterValue`.
-pub fn image(call: &Call<'_>, said: Option<&str>) -> Result<Image, AwsError> {
+pub(super) fn image(call: &Call<'_>, said: Option<&str>) -> Result<Image, AwsError> {
     let missing = || AwsError::new("MissingParameter", "The request must contain the parameter ImageId");
     let said = said.filter(|text| !text.is_empty()).ok_or_else(missing)?;
     let id = match said.strip_prefix("resolve:ssm:") {
@@ -78,12 +89,12 @@ pub fn image(call: &Call<'_>, said: Option<&str>) -> Result<Image, AwsError> {
 ///
 /// # Errors
 /// `InvalidParameterValue`.
-pub fn instance_type(said: Option<&str>, image: &Image) -> Result<&'static InstanceType, AwsError> {
+pub(super) fn instance_type(said: Option<&str>, image: &Image) -> Result<&'static InstanceType, AwsError> {
     // EC2's own default.
     let name = said.unwrap_or("m1.small");
     let kind = catalog::instance_type(name)
         .ok_or_else(|| AwsError::new("InvalidParameterValue", format!("Invalid value '{name}' for InstanceType.")))?;
-    if kind.architectures.iter().any(|architecture| *architecture == image.architecture) {
+    if kind.architectures.contains(&image.architecture) {
         return Ok(kind);
     }
     let message = format!(
@@ -100,7 +111,7 @@ pub fn instance_type(said: Option<&str>, image: &Image) -> Result<&'static Insta
 ///
 /// # Errors
 /// `InvalidSubnetID.NotFound`, `InvalidParameterValue`, `InvalidInput`.
-pub fn pinned_place(state: &State, subnet: Option<&str>, zone: Option<&str>) -> Result<Option<Place>, AwsError> {
+pub(super) fn pinned_place(state: &State, subnet: Option<&str>, zone: Option<&str>) -> Result<Option<Place>, AwsError> {
     if let Some(id) = subnet {
         let found = state
             .subnets
@@ -126,7 +137,7 @@ pub fn pinned_place(state: &State, subnet: Option<&str>, zone: Option<&str>) -> 
 ///
 /// # Errors
 /// `MissingInput`.
-pub fn choose_place(state: &State, kind: &str, is_dry: impl Fn(&str) -> bool) -> Result<Place, AwsError> {
+pub(super) fn choose_place(state: &State, kind: &str, is_dry: impl Fn(&str) -> bool) -> Result<Place, AwsError> {
     let places = default_places(state);
     let offering = |place: &&Place| catalog::offers(&place.zone, kind);
     places
@@ -155,14 +166,8 @@ fn default_places(state: &State) -> Vec<Place> {
 ///
 /// # Errors
 /// `InvalidGroup.NotFound`, `InvalidParameter`.
-pub fn groups(
-    state: &State,
-    weather: &Weather,
-    vpc: &str,
-    ids: &[String],
-    names: &[String],
-    now: Timestamp,
-) -> Result<Vec<String>, AwsError> {
+pub(super) fn groups(here: Here<'_>, vpc: &str, ids: &[String], names: &[String]) -> Result<Vec<String>, AwsError> {
+    let Here { state, weather, now } = here;
     let is_there = |created_at: i64| {
         let delay = i64::try_from(weather.visibility.as_secs()).unwrap_or(i64::MAX);
         now.as_second() >= created_at.saturating_add(delay)
@@ -179,8 +184,8 @@ pub fn groups(
         found.push(id.clone());
     }
     for name in names {
-        let named = state.security_groups.iter().find(|(_, group)| group.vpc == vpc && group.name == *name);
-        let (id, _) = named.filter(|(_, group)| is_there(group.created_at)).ok_or_else(|| {
+        let found_by_name = state.security_groups.iter().find(|(_, group)| group.vpc == vpc && group.name == *name);
+        let (id, _) = found_by_name.filter(|(_, group)| is_there(group.created_at)).ok_or_else(|| {
             let message = format!("The security group '{name}' does not exist in VPC '{vpc}'");
             AwsError::new("InvalidGroup.NotFound", message)
         })?;
@@ -197,7 +202,7 @@ pub fn groups(
 ///
 /// # Errors
 /// `InvalidParameterValue`, in the words that tell a new profile from a wrong value.
-pub fn profile(iam: &iam::State, weather: &Weather, said: &str, now: Timestamp) -> Result<Profile, AwsError> {
+pub(super) fn profile(iam: &iam::State, weather: &Weather, said: &str, now: Timestamp) -> Result<Profile, AwsError> {
     let is_arn = said.starts_with("arn:");
     let (field, what) = if is_arn { ("arn", "ARN") } else { ("name", "name") };
     let (arn, id, _) = iam::profile_for_ec2(iam, said, now, weather.profile_delay).ok_or_else(|| {
@@ -213,7 +218,7 @@ pub fn profile(iam: &iam::State, weather: &Weather, said: &str, now: Timestamp) 
 ///
 /// # Errors
 /// `InvalidKeyPair.NotFound`, `InvalidParameterCombination`, `InvalidParameterValue`.
-pub fn options(data: &LaunchData) -> Result<(), AwsError> {
+pub(super) fn options(data: &LaunchData) -> Result<(), AwsError> {
     if let Some(key) = &data.key_name {
         return Err(AwsError::new("InvalidKeyPair.NotFound", format!("The key pair '{key}' does not exist")));
     }
@@ -240,12 +245,12 @@ pub fn options(data: &LaunchData) -> Result<(), AwsError> {
         return bad("metadataOptions.httpPutResponseHopLimit", &hops.to_string());
     }
     let Some(market) = &data.market else {
-        return match data.tags.contains_key("spot-instances-request") {
-            true => combination(
+        if data.tags.contains_key("spot-instances-request") {
+            return combination(
                 "The parameter tagSpecification with resource type spot-instances-request requires the market type spot.",
-            ),
-            false => Ok(()),
-        };
+            );
+        }
+        return Ok(());
     };
     let is_one_time = market.spot_type.as_deref().unwrap_or("one-time") == "one-time";
     match (is_one_time, market.interruption.as_deref().unwrap_or("terminate")) {
@@ -274,7 +279,7 @@ pub fn options(data: &LaunchData) -> Result<(), AwsError> {
 ///
 /// # Errors
 /// See [`devices::resolve`].
-pub fn volumes(data: &LaunchData, image: &Image) -> Result<Vec<super::super::state::VolumeData>, AwsError> {
+pub(super) fn volumes(data: &LaunchData, image: &Image) -> Result<Vec<super::super::state::VolumeData>, AwsError> {
     let root = Root { device: image.root_device, snapshot: &image.snapshot, size: image.snapshot_gib };
     devices::resolve(&data.volumes, root)
 }

@@ -5,7 +5,7 @@ use crate::sandbox::call::AwsError;
 
 /// What the image brings.
 #[derive(Debug, Clone, Copy)]
-pub struct Root<'a> {
+pub(super) struct Root<'a> {
     /// Such as `/dev/sda1`.
     pub device: &'a str,
     /// The snapshot behind it.
@@ -19,7 +19,7 @@ pub struct Root<'a> {
 /// # Errors
 /// `InvalidBlockDeviceMapping`, `InvalidParameterCombination`, `InvalidParameterValue`, `MissingParameter`,
 /// `InvalidParameterDependency`, `InvalidSnapshot.NotFound`.
-pub fn resolve(asked: &[VolumeData], root: Root<'_>) -> Result<Vec<VolumeData>, AwsError> {
+pub(super) fn resolve(asked: &[VolumeData], root: Root<'_>) -> Result<Vec<VolumeData>, AwsError> {
     let mut volumes = vec![VolumeData { device: root.device.to_owned(), ..VolumeData::default() }];
     for volume in asked {
         if volumes.iter().skip(1).any(|other| other.device == volume.device) {
@@ -128,7 +128,7 @@ fn iops(kind: &str, size: i64, asked: Option<i64>) -> Result<Option<i64>, AwsErr
     }
     // The least that a gp3 has is no matter of its size.
     if asked > *range.start() && asked > size * ratio {
-        let message = format!("Iops to volume size ratio of {}/{size} is too high; maximum is {ratio}", asked);
+        let message = format!("Iops to volume size ratio of {asked}/{size} is too high; maximum is {ratio}");
         return Err(AwsError::new("InvalidParameterValue", message));
     }
     Ok(Some(asked))
@@ -187,7 +187,7 @@ mod tests {
             (VolumeData { device: "/dev/sdb".into(), ..volume(None, "gp3", None, None) }, "MissingParameter"),
         ];
         for (asked, code) in cases {
-            assert_eq!(resolve(&[asked.clone()], ROOT).unwrap_err().code, code, "{asked:?}");
+            assert_eq!(resolve(std::slice::from_ref(&asked), ROOT).unwrap_err().code, code, "{asked:?}");
         }
         let smaller = resolve(&[volume(Some(30), "gp3", None, None)], ROOT).unwrap_err().message;
         assert_eq!(smaller, "Volume of size 30GB is smaller than snapshot 'snap-0', expect size >= 75GB");

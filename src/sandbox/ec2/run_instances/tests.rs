@@ -162,7 +162,7 @@ fn every_part_of_a_launch_is_checked_with_aws_s_code() {
             "InvalidParameterCombination",
         ),
         ("DryRun=true", "DryRunOperation"),
-        ("InstanceType=p5.48xlarge&Placement.AvailabilityZone=us-east-1f", "Unsupported"),
+        ("InstanceType=p4de.24xlarge&Placement.AvailabilityZone=us-east-1a", "Unsupported"),
         ("InstanceType=g4dn.4xlarge", "VcpuLimitExceeded"),
         ("InstanceType=g4dn.4xlarge&InstanceMarketOptions.MarketType=spot", "MaxSpotInstanceCountExceeded"),
     ];
@@ -325,14 +325,14 @@ fn tags_land_on_what_they_were_meant_for() {
 fn tags_of_every_kind_of_object_are_checked_before_any_is_set() {
     let mut account = Account::new();
     let id = account.launch(&format!("{SPOT}&MetadataOptions.InstanceMetadataTags=enabled")).unwrap();
-    let many = |count: usize| (1..=count).map(|n| format!("&Tag.{n}.Key=k{n}")).collect::<String>();
+    let many = (1..=51).map(|n| format!("Tag.{n}.Key=k{n}")).collect::<Vec<_>>().join("&");
     let cases = [
         ("Tag.1.Key=a".to_owned(), "MissingParameter"),
         (format!("ResourceId.1={id}"), "MissingParameter"),
         (format!("ResourceId.1={id}&Tag.1.Key=AWS:a"), "InvalidParameterValue"),
         (format!("ResourceId.1={id}&Tag.1.Key=a b"), "InvalidParameterValue"),
         (format!("ResourceId.1={id}&Tag.1.Key=a&Tag.1.Value={}", "x".repeat(257)), "InvalidParameterValue"),
-        (format!("ResourceId.1={id}{}", many(51)), "TagLimitExceeded"),
+        (format!("ResourceId.1={id}&{many}"), "TagLimitExceeded"),
         (format!("ResourceId.1={id}&ResourceId.2=i-00000000&Tag.1.Key=a"), "InvalidInstanceID.NotFound"),
         ("ResourceId.1=vol-00000000&Tag.1.Key=a".to_owned(), "InvalidVolume.NotFound"),
         ("ResourceId.1=sg-00000000&Tag.1.Key=a".to_owned(), "InvalidGroup.NotFound"),

@@ -17,7 +17,7 @@ const LONGEST: usize = 64;
 ///
 /// # Errors
 /// `InvalidParameterValue`.
-pub fn check_form(token: &str) -> Result<(), AwsError> {
+pub(super) fn check_form(token: &str) -> Result<(), AwsError> {
     if token.is_ascii() && (1..=LONGEST).contains(&token.len()) {
         return Ok(());
     }
@@ -28,7 +28,7 @@ pub fn check_form(token: &str) -> Result<(), AwsError> {
 }
 
 /// Under what a token is kept: with the zone that the request pinned, when it pinned one.
-pub fn key(token: &str, zone: Option<&str>) -> String {
+pub(super) fn key(token: &str, zone: Option<&str>) -> String {
     format!("{token} {}", zone.unwrap_or_default())
 }
 
@@ -36,7 +36,7 @@ pub fn key(token: &str, zone: Option<&str>) -> String {
 ///
 /// # Errors
 /// `IdempotentParameterMismatch`, `IdempotentInstanceTerminated`.
-pub fn earlier<'a>(
+pub(super) fn earlier<'a>(
     state: &'a State,
     key: &str,
     fingerprint: &str,
