@@ -44,6 +44,9 @@ impl AwsError {
     /// An operation that the sandbox does not model.
     #[must_use]
     pub fn unknown_operation(operation: &str) -> Self {
-        Self::new("InvalidAction", format!("The action {operation} is not valid for this sandbox: it models what spotctl uses"))
+        Self::new(
+            "InvalidAction",
+            format!("The action {operation} is not valid for this sandbox: it models what spotctl uses"),
+        )
     }
 }

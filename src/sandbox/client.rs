@@ -100,7 +100,8 @@ mod tests {
     async fn a_lost_answer_leaves_its_effect_and_a_refused_call_none() {
         let sandbox = Sandbox::in_memory();
         let ssm = aws_sdk_ssm::Client::new(&config(&sandbox));
-        let put = |name: &str| ssm.put_parameter().name(name).value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
+        let put =
+            |name: &str| ssm.put_parameter().name(name).value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
         set(&sandbox, "fail PutParameter drop 1");
         assert!(put("/a/B").send().await.unwrap_err().into_service_error().to_string().contains("unhandled"));
         set(&sandbox, "fail PutParameter refuse 1");
@@ -131,7 +132,9 @@ mod tests {
                 let sandbox = Sandbox::open(state.clone()).unwrap();
                 std::thread::spawn(move || {
                     for index in 0..10 {
-                        sandbox.change(|world| world.weather.prices.insert(format!("{thread} {index}"), String::new())).unwrap();
+                        sandbox
+                            .change(|world| world.weather.prices.insert(format!("{thread} {index}"), String::new()))
+                            .unwrap();
                     }
                 })
             })

@@ -92,11 +92,15 @@ fn carry_out(
     (service, region): (Service, String),
     now: Timestamp,
 ) -> Result<Body, AwsError> {
-    let operation = operation(request)
-        .ok_or_else(|| AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target"))?;
+    let operation = operation(request).ok_or_else(|| {
+        AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target")
+    })?;
     if !catalog::regions().contains(&region) {
         let known = catalog::regions().join(", ");
-        return Err(AwsError::new("AuthFailure", format!("The region {region} is not part of this sandbox; there are {known}")));
+        return Err(AwsError::new(
+            "AuthFailure",
+            format!("The region {region} is not part of this sandbox; there are {known}"),
+        ));
     }
     if !world.weather.spend(&region, &operation, now) {
         return Err(throttled(service));
@@ -141,7 +145,9 @@ fn throttled(service: Service) -> AwsError {
 pub fn fault(request: &Request<Bytes>, status: u16) -> Response<Bytes> {
     let service = scope(request).and_then(|(_, name)| Service::named(&name)).unwrap_or(Service::Sts);
     let error = match status {
-        503 if service == Service::Ec2 => AwsError::new("Unavailable", "The service is unavailable. Please try again shortly."),
+        503 if service == Service::Ec2 => {
+            AwsError::new("Unavailable", "The service is unavailable. Please try again shortly.")
+        }
         503 => AwsError::new("ServiceUnavailable", "Service is unable to handle request."),
         429 => throttled(service),
         403 if service == Service::Ec2 => {
@@ -159,7 +165,14 @@ pub fn fault(request: &Request<Bytes>, status: u16) -> Response<Bytes> {
 fn request_id(world: &mut World) -> String {
     world.counter += 1;
     let mixed = world.counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!("{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}", mixed >> 32, mixed & 0xffff, mixed >> 20 & 0xfff, mixed >> 8 & 0xfff, world.counter)
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        mixed >> 32,
+        mixed & 0xffff,
+        mixed >> 20 & 0xfff,
+        mixed >> 8 & 0xfff,
+        world.counter
+    )
 }
 
 fn success(service: Service, request: &Request<Bytes>, body: Body, request_id: &str) -> Response<Bytes> {
@@ -167,7 +180,8 @@ fn success(service: Service, request: &Request<Bytes>, body: Body, request_id: &
         Body::Json(value) => {
             // What the client said it speaks: 1.0 or 1.1.
             let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-            let kind = kind.filter(|kind| kind.starts_with("application/x-amz-json")).unwrap_or("application/x-amz-json-1.1");
+            let kind =
+                kind.filter(|kind| kind.starts_with("application/x-amz-json")).unwrap_or("application/x-amz-json-1.1");
             respond(200, kind, value.to_string().into(), request_id)
         }
         Body::Xml(operation, mut children) => {
@@ -224,7 +238,9 @@ mod tests {
     use super::*;
 
     fn request(service: &str, body: &str) -> Request<Bytes> {
-        let authorization = format!("AWS4-HMAC-SHA256 Credential=AK/20261124/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0");
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=AK/20261124/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
         Request::post("/").header("authorization", authorization).body(Bytes::from(body.to_owned())).unwrap()
     }
 

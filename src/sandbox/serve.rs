@@ -99,7 +99,8 @@ struct Dropped;
 /// It is not there, it is no sandbox, or it does not understand; in words.
 pub async fn control(url: &str, verb: &str, body: &str) -> Result<String, String> {
     let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-    let authority = authority.ok_or_else(|| format!("`{url}` is no sandbox's address such as http://127.0.0.1:4566"))?;
+    let authority =
+        authority.ok_or_else(|| format!("`{url}` is no sandbox's address such as http://127.0.0.1:4566"))?;
     let failed = |error: &dyn std::fmt::Display| format!("asking the sandbox at {url}: {error}");
     let stream = TcpStream::connect(authority).await.map_err(|error| failed(&error))?;
     let (mut sender, connection) =

@@ -124,9 +124,10 @@ impl Weather {
 
     /// Counts a call of this operation, and answers how it fails, if it does.
     pub fn strike(&mut self, operation: &str) -> Option<Fault> {
-        let failing = self.faults.iter_mut().find(|failing| {
-            (failing.operation == operation || failing.operation == "*") && (failing.times > 0)
-        })?;
+        let failing = self
+            .faults
+            .iter_mut()
+            .find(|failing| (failing.operation == operation || failing.operation == "*") && (failing.times > 0))?;
         if failing.after > 0 {
             failing.after -= 1;
             return None;
@@ -309,9 +310,8 @@ fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {
 }
 
 fn fail(weather: &mut Weather, operation: &str, how: &str, times: &str, after: &str) -> Result<String, WeatherError> {
-    let number = |text: &str| {
-        text.parse::<u32>().map_err(|_| WeatherError::Words(format!("`{text}` is not how many times")))
-    };
+    let number =
+        |text: &str| text.parse::<u32>().map_err(|_| WeatherError::Words(format!("`{text}` is not how many times")));
     let fault = match how {
         "drop" => Fault::Drop,
         "refuse" => Fault::Refuse,

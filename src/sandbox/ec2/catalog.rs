@@ -198,9 +198,8 @@ pub fn images(region: &str) -> Vec<Image> {
             gib: 75,
         };
         for architecture in ["x86_64", "arm64"] {
-            let parameter = format!(
-                "/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-{os}/latest/ami-id"
-            );
+            let parameter =
+                format!("/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-{os}/latest/ami-id");
             add(&kind, architecture, "2026-11-14T06:12:31.000Z", Some(parameter));
             add(&kind, architecture, "2026-08-02T05:40:02.000Z", None);
         }

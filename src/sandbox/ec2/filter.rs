@@ -17,7 +17,11 @@ impl Filters {
     /// A filter without a name.
     pub fn read(input: &Query) -> Result<Self, AwsError> {
         let filters = input.structures("Filter");
-        filters.into_iter().map(|filter| Ok((filter.required("Name")?, filter.list("Value")))).collect::<Result<_, _>>().map(Self)
+        filters
+            .into_iter()
+            .map(|filter| Ok((filter.required("Name")?, filter.list("Value"))))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether an object passes; `values` answers what it has under a filter's name, `None` for a name that this operation
@@ -36,9 +40,8 @@ impl Filters {
             } else if name == "tag-key" {
                 tags.into_iter().flat_map(BTreeMap::keys).cloned().collect()
             } else {
-                values(name).ok_or_else(|| {
-                    AwsError::new("InvalidParameterValue", format!("The filter '{name}' is invalid"))
-                })?
+                values(name)
+                    .ok_or_else(|| AwsError::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))?
             };
             if !has.iter().any(|value| wanted.iter().any(|pattern| fits(pattern, value))) {
                 return Ok(false);
@@ -77,7 +80,9 @@ pub fn page<T>(
         None => *sizes.end(),
         Some(size) => usize::try_from(size).ok().filter(|size| sizes.contains(size)).ok_or_else(|| {
             let (low, high) = (sizes.start(), sizes.end());
-            let message = format!("Value ( {size} ) for parameter maxResults is invalid. Expecting a value between {low} and {high}.");
+            let message = format!(
+                "Value ( {size} ) for parameter maxResults is invalid. Expecting a value between {low} and {high}."
+            );
             AwsError::new("InvalidParameterValue", message)
         })?,
     };

@@ -143,12 +143,15 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
         let message = format!("Invalid instance type: {unknown}");
         return Err(AwsError::new("InvalidParameterValue", message));
     }
-    let is_linux = products.is_empty() || products.iter().any(|product| product == LINUX || product.starts_with("Linux/UNIX ("));
+    let is_linux =
+        products.is_empty() || products.iter().any(|product| product == LINUX || product.starts_with("Linux/UNIX ("));
     let mut rows = Vec::new();
     let zones = catalog::zones(&call.region);
     for of in zones.iter().filter(|of| zone.as_deref().is_none_or(|zone| zone == of.as_str()) && is_linux) {
         let sold = catalog::instance_types().iter().filter(|kind| {
-            catalog::offers(of, &kind.name) && kind.usage_classes.contains(&"spot") && (types.is_empty() || types.contains(&kind.name))
+            catalog::offers(of, &kind.name)
+                && kind.usage_classes.contains(&"spot")
+                && (types.is_empty() || types.contains(&kind.name))
         });
         for kind in sold {
             let points = match call.world.weather.price(&kind.name, of) {
@@ -207,7 +210,11 @@ mod tests {
         let weather = Weather::default();
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let without = catalog::zones("us-east-1").into_iter().flat_map(|zone| {
-            catalog::instance_types().iter().filter(move |kind| catalog::offers(&zone, &kind.name)).map(|kind| kind.name.clone()).collect::<Vec<_>>()
+            catalog::instance_types()
+                .iter()
+                .filter(move |kind| catalog::offers(&zone, &kind.name))
+                .map(|kind| kind.name.clone())
+                .collect::<Vec<_>>()
         });
         assert!(without.into_iter().any(|kind| spot(&weather, &kind, "us-east-1a", now).is_none()));
         for zone in catalog::regions().iter().flat_map(|region| catalog::zones(region)) {

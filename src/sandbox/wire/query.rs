@@ -66,10 +66,14 @@ impl Query {
     pub fn list(&self, name: &str) -> Vec<String> {
         let Some(child) = self.children.get(name) else { return Vec::new() };
         child.read.set(true);
-        child.items().into_iter().filter_map(|item| {
-            item.read.set(true);
-            item.value.clone()
-        }).collect()
+        child
+            .items()
+            .into_iter()
+            .filter_map(|item| {
+                item.read.set(true);
+                item.value.clone()
+            })
+            .collect()
     }
 
     /// A list of structures: `Filter.1.Name`, …, in order.
@@ -128,7 +132,10 @@ impl Query {
         let Some(text) = self.optional(name) else { return Ok(None) };
         parse(&text).map(Some).ok_or_else(|| {
             let path = self.path_of(name);
-            AwsError::new("InvalidParameterValue", format!("Value ({text}) for parameter {path} is invalid: not {wanted}"))
+            AwsError::new(
+                "InvalidParameterValue",
+                format!("Value ({text}) for parameter {path} is invalid: not {wanted}"),
+            )
         })
     }
 
@@ -202,7 +209,8 @@ mod tests {
 
     #[test]
     fn lists_and_structures_are_read_in_order_and_a_rest_is_noticed() {
-        let body = b"Action=X&Version=1&Filter.1.Name=a&Filter.1.Value.2=c&Filter.1.Value.1=b+d%2B&Ids.member.1=i&Left=1";
+        let body =
+            b"Action=X&Version=1&Filter.1.Name=a&Filter.1.Value.2=c&Filter.1.Value.1=b+d%2B&Ids.member.1=i&Left=1";
         let query = Query::parse(body);
         let filters = query.structures("Filter");
         assert_eq!(filters[0].required("Name").unwrap(), "a");

@@ -65,8 +65,11 @@ mod tests {
     fn text_is_escaped_and_the_root_has_its_name_space() {
         let tree = node("R", vec![leaf("a", "<&\">"), node("empty", vec![]), list("l", "item", [vec![leaf("k", 1)]])]);
         let text = String::from_utf8(tree.document(Some("urn:x"))).unwrap();
-        assert!(text.ends_with(
-            "<R xmlns=\"urn:x\"><a>&lt;&amp;&quot;&gt;</a><empty></empty><l><item><k>1</k></item></l></R>"
-        ), "{text}");
+        assert!(
+            text.ends_with(
+                "<R xmlns=\"urn:x\"><a>&lt;&amp;&quot;&gt;</a><empty></empty><l><item><k>1</k></item></l></R>"
+            ),
+            "{text}"
+        );
     }
 }
