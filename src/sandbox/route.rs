@@ -256,7 +256,7 @@ mod tests {
             ("s3", "Action=ListBuckets", "UnknownService"),
             ("ec2", "Action=CreateFleet", "InvalidAction"),
             ("ec2", "Action=DescribeVpcs&Colour=red", "UnknownParameter"),
-            ("iam", "Action=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%7D&Colour=red", "ValidationError"),
+            ("iam", "Action=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%22Statement%22%3A%5B%5D%7D&Colour=red", "ValidationError"),
             ("ec2", "", "MissingAction"),
         ] {
             let (status, text) = ask(&mut world, service, body);
