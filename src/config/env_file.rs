@@ -95,13 +95,19 @@ impl Reader<'_> {
         let Some(equals) = self.text[key_start..start + line.len()].find('=') else {
             // What it is nobody knows, so it is not shown.
             self.masked.push(key_start..start + line.len());
-            self.find(key_start..start + line.len(), "", "no `=` in this line".to_owned(), Some("write KEY=value".to_owned()));
+            self.find(
+                key_start..start + line.len(),
+                "",
+                "no `=` in this line".to_owned(),
+                Some("write KEY=value".to_owned()),
+            );
             return;
         };
         let key = self.text[key_start..key_start + equals].trim().to_owned();
         let key_at = key_start..key_start + self.text[key_start..key_start + equals].trim_end().len();
         let after = key_start + equals + 1;
-        let value_start = after + (self.text[after..start + line.len()].len() - self.text[after..start + line.len()].trim_start().len());
+        let value_start = after
+            + (self.text[after..start + line.len()].len() - self.text[after..start + line.len()].trim_start().len());
         let value = self.value(&key, value_start, start + line.len());
         if !is_key(&key) {
             // A key that is none may be a part of a value that was torn apart.
@@ -120,9 +126,9 @@ impl Reader<'_> {
             Some(quote @ ('\'' | '"')) => self.quoted(key, start, quote),
             _ => {
                 let line = &self.text[start..line_end];
-                let comment = line.char_indices().find(|(byte, c)| {
-                    *c == '#' && (*byte == 0 || line[..*byte].ends_with([' ', '\t']))
-                });
+                let comment = line
+                    .char_indices()
+                    .find(|(byte, c)| *c == '#' && (*byte == 0 || line[..*byte].ends_with([' ', '\t'])));
                 let value = line[..comment.map_or(line.len(), |(byte, _)| byte)].trim();
                 self.masked.push(start..start + value.len());
                 Some(SecretString::from(value))
@@ -177,14 +183,23 @@ impl Reader<'_> {
     fn check(&mut self, key: &str, at: &Range<usize>, value: &SecretString) {
         let value = value.expose_secret();
         let wrong = if value.is_empty() {
-            Some((format!("`{key}` is empty, and Parameter Store takes no empty value"), "remove the line, or write what the worker takes for nothing"))
+            Some((
+                format!("`{key}` is empty, and Parameter Store takes no empty value"),
+                "remove the line, or write what the worker takes for nothing",
+            ))
         } else if value.len() > LARGEST {
             let size = value.len();
-            Some((format!("`{key}` has {size} bytes, and a standard parameter holds {LARGEST}"), "put it into a bucket, and its name here"))
+            Some((
+                format!("`{key}` has {size} bytes, and a standard parameter holds {LARGEST}"),
+                "put it into a bucket, and its name here",
+            ))
         } else if value.contains("{{") {
             Some((format!("`{key}` holds `{{{{`, which Parameter Store refuses"), "encode it, for instance as base64"))
         } else if value.contains('\0') {
-            Some((format!("`{key}` holds a NUL byte, which no environment variable can"), "encode it, for instance as base64"))
+            Some((
+                format!("`{key}` holds a NUL byte, which no environment variable can"),
+                "encode it, for instance as base64",
+            ))
         } else {
             None
         };
@@ -232,7 +247,59 @@ mod tests {
     fn every_mistake_has_its_line_and_no_value_is_shown() {
         let text = "EMPTY=\nA=hush\nA=hush2\n1BAD=hush\nno equals hush\nQ='hush' hush\nT={{hush}}\nOPEN=\"hush\nhush";
         let findings = parse(text, Path::new(".env")).unwrap_err();
-        insta::assert_snapshot!(findings.render(false), @"");
+        insta::assert_snapshot!(findings.render(false), @r#"
+        error: `EMPTY` is empty, and Parameter Store takes no empty value
+         --> .env:1:1
+          |
+        1 | EMPTY=
+          | ^^^^^
+          |
+          = help: remove the line, or write what the worker takes for nothing
+
+        error: `A` is set a second time
+         --> .env:3:1
+          |
+        3 | A=*****
+          | ^
+          |
+          = help: keep one of the lines
+
+        error: this is not a key: letters, digits and `_`, and no digit first
+         --> .env:4:1
+          |
+        4 | ****=****
+          | ^^^^
+
+        error: no `=` in this line
+         --> .env:5:1
+          |
+        5 | **************
+          | ^^^^^^^^^^^^^^
+          |
+          = help: write KEY=value
+
+        error: something stands behind the closing quote of `Q`
+         --> .env:6:9
+          |
+        6 | Q='****'*****
+          |         ^^^^^
+          |
+          = help: quotes within quotes are written \"
+
+        error: `T` holds `{{`, which Parameter Store refuses
+         --> .env:7:1
+          |
+        7 | T=********
+          | ^
+          |
+          = help: encode it, for instance as base64
+
+        error: the quote of `OPEN` is never closed
+         --> .env:8:6
+          |
+        8 | OPEN="****
+          |      ^
+        "#);
         assert!(!format!("{findings:?}").contains("hush"));
     }
 

@@ -78,12 +78,18 @@ pub(super) const FILE: Section = Section {
             is_default: false,
             schema: || json!({"type": "string", "pattern": "^[a-z][a-z0-9-]{0,39}$"}),
         },
-        optional("region", "us-east-1", "else AWS's own settings; --region and AWS_REGION go before it", || {
-            json!({"type": "string", "pattern": "^[a-z]{2}(-[a-z]+)+-[0-9]+$"})
-        }),
-        optional("tags", "{Role: worker-gpu}", "on everything it makes", || {
-            json!({"type": "object", "additionalProperties": {"type": "string"}})
-        }),
+        optional(
+            "region",
+            "us-east-1",
+            "else AWS's own settings; --region and AWS_REGION go before it",
+            || json!({"type": "string", "pattern": "^[a-z]{2}(-[a-z]+)+-[0-9]+$"}),
+        ),
+        optional(
+            "tags",
+            "{Role: worker-gpu}",
+            "on everything it makes",
+            || json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        ),
     ],
 };
 
@@ -100,12 +106,18 @@ pub(super) const SECTIONS: [Section; 6] = [
                 is_default: false,
                 schema: text,
             },
-            default("gpus", "all", "all | none | a number", || {
-                json!({"oneOf": [{"enum": ["all", "none"]}, {"type": "integer", "minimum": 1}]})
-            }),
-            default("env", "{}", "not secret; secrets are parameters", || {
-                json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})
-            }),
+            default(
+                "gpus",
+                "all",
+                "all | none | a number",
+                || json!({"oneOf": [{"enum": ["all", "none"]}, {"type": "integer", "minimum": 1}]}),
+            ),
+            default(
+                "env",
+                "{}",
+                "not secret; secrets are parameters",
+                || json!({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}}),
+            ),
             default("parameters", "all", "which reach the container as environment: all | a list", || {
                 choice_or_texts("all")
             }),
@@ -120,7 +132,12 @@ pub(super) const SECTIONS: [Section; 6] = [
         fields: &[
             optional("path", "/spotctl/worker-gpu", "this by default, with the stack's name", text),
             default("file", ".env", "optional when they are in Parameter Store already", text),
-            default("plain", "[]", "stored as String; so is each ${X} of `access` and `image`; the rest as SecureString", texts),
+            default(
+                "plain",
+                "[]",
+                "stored as String; so is each ${X} of `access` and `image`; the rest as SecureString",
+                texts,
+            ),
             default("kms_key", "alias/aws/ssm", "a key of your own: its alias, id or ARN", text),
         ],
     },
@@ -128,18 +145,27 @@ pub(super) const SECTIONS: [Section; 6] = [
         key: "instance",
         doc: "The machine: the cheapest Spot offer of these.",
         fields: &[
-            default("types", "cheapest", "cheapest (any that meets gpus and gpu_memory) | a list such as [g4dn.xlarge]", || {
-                choice_or_texts("cheapest")
-            }),
+            default(
+                "types",
+                "cheapest",
+                "cheapest (any that meets gpus and gpu_memory) | a list such as [g4dn.xlarge]",
+                || choice_or_texts("cheapest"),
+            ),
             default("gpus", "1", "with cheapest: exactly so many", whole),
             default("gpu_memory", "16GiB", "with cheapest: of all GPUs together, at least", size),
-            optional("max_price", "0.40", "USD an hour; AWS enforces it", || {
-                json!({"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?$"})
-            }),
+            optional(
+                "max_price",
+                "0.40",
+                "USD an hour; AWS enforces it",
+                || json!({"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": "^[0-9]+(\\.[0-9]+)?$"}),
+            ),
             default("on_demand_fallback", "false", "buy on demand when no Spot pool delivers; needs max_price", flag),
-            default("ami", "dlami-ubuntu-24.04", "| dlami-ubuntu-22.04 | dlami-al2023 | ami-… | ssm:/path", || {
-                json!({"type": "string", "pattern": "^(dlami-(ubuntu-24\\.04|ubuntu-22\\.04|al2023)|ami-[0-9a-f]+|ssm:/.+)$"})
-            }),
+            default(
+                "ami",
+                "dlami-ubuntu-24.04",
+                "| dlami-ubuntu-22.04 | dlami-al2023 | ami-… | ssm:/path",
+                || json!({"type": "string", "pattern": "^(dlami-(ubuntu-24\\.04|ubuntu-22\\.04|al2023)|ami-[0-9a-f]+|ssm:/.+)$"}),
+            ),
             default("volume", "{type: gp3, size: 30GiB}", "raised to the image's minimum, and said so", || {
                 object(&VOLUME, &[])
             }),
@@ -155,9 +181,12 @@ pub(super) const SECTIONS: [Section; 6] = [
                     {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1, "maxProperties": 1},
                 ]})
             }),
-            default("subnets", "public", "public (a route to an internet gateway) | a list such as [subnet-…]", || {
-                choice_or_texts("public")
-            }),
+            default(
+                "subnets",
+                "public",
+                "public (a route to an internet gateway) | a list such as [subnet-…]",
+                || choice_or_texts("public"),
+            ),
             default("egress", "all", "all | a list such as [443/tcp, 53/udp]", || choice_or_texts("all")),
         ],
     },
@@ -175,14 +204,20 @@ pub(super) const SECTIONS: [Section; 6] = [
         doc: "What the worker's role may do, nothing more.",
         fields: &[
             default("queues", "[]", "SQS, by URL or ARN: receive and delete", texts),
-            default("buckets", "{}", "S3, by name: read | write | read-write", || {
-                json!({"type": "object", "additionalProperties": {"enum": ["read", "write", "read-write"]}})
-            }),
+            default(
+                "buckets",
+                "{}",
+                "S3, by name: read | write | read-write",
+                || json!({"type": "object", "additionalProperties": {"enum": ["read", "write", "read-write"]}}),
+            ),
             default("session_manager", "true", "a shell without an inbound rule", flag),
             default("launchers", "[]", "existing roles that may launch from the template and end its workers", texts),
-            default("statements", "[]", "further IAM statements", || {
-                json!({"type": "array", "items": {"type": "object"}})
-            }),
+            default(
+                "statements",
+                "[]",
+                "further IAM statements",
+                || json!({"type": "array", "items": {"type": "object"}}),
+            ),
         ],
     },
 ];

@@ -77,7 +77,8 @@ impl<'a> Reader<'a> {
     }
 
     fn section<'n>(&mut self, file: &Fields<'n>, key: &str) -> Fields<'n> {
-        let known = SECTIONS.iter().find(|section| section.key == key).map(|section| section.keys().collect::<Vec<_>>());
+        let known =
+            SECTIONS.iter().find(|section| section.key == key).map(|section| section.keys().collect::<Vec<_>>());
         match file.get(key) {
             Some((path, node)) => self.fields(node, &path, &known.unwrap_or_default()),
             None => Fields { path: key.to_owned(), entries: Vec::new() },
@@ -123,7 +124,8 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self, fields: &Fields<'_>, key: &str) -> Option<(u32, String, Node)> {
         let (path, node) = fields.get(key)?;
-        let parsed = matches!(node.value, Value::Number(_)).then(|| self.text[node.at.clone()].trim().parse::<u32>().ok());
+        let parsed =
+            matches!(node.value, Value::Number(_)).then(|| self.text[node.at.clone()].trim().parse::<u32>().ok());
         match parsed.flatten().filter(|number| *number > 0) {
             Some(number) => Some((number, path, node.clone())),
             None => {
@@ -275,7 +277,15 @@ impl<'a> Reader<'a> {
             return self.number(fields, "gpus").map_or(Gpus::All, |(count, ..)| Gpus::Count(count));
         }
         let Some(text) = self.scalar(node, &path, "all, none or a number") else { return Gpus::All };
-        self.choice(node, &path, &text, &[("all", Gpus::All), ("none", Gpus::None)]).unwrap_or(Gpus::All)
+        match text.as_str() {
+            "all" => Gpus::All,
+            "none" => Gpus::None,
+            _ => {
+                let message = format!("`{path}`: `{text}` is none of all, none, a number");
+                self.find(node, &path, message, meant(&text, ["all", "none"]));
+                Gpus::All
+            }
+        }
     }
 
     fn selection(&mut self, fields: &Fields<'_>) -> Selection {
@@ -304,7 +314,9 @@ impl<'a> Reader<'a> {
                 let secret = text.keys().find(|key| !plain.contains(*key) && !built_in.contains(key));
                 if let Some(key) = secret.map(str::to_owned) {
                     let message = format!("`{path}`: `${{{key}}}` would show a secret in the box's process list");
-                    let hint = format!("the container has it as the environment variable {key}; or list it under `parameters.plain`");
+                    let hint = format!(
+                        "the container has it as the environment variable {key}; or list it under `parameters.plain`"
+                    );
                     self.find(&node, &path, message, Some(hint));
                 }
             }
@@ -320,8 +332,7 @@ impl<'a> Reader<'a> {
         access: &Access,
     ) -> Parameters {
         let fields = self.section(file, "parameters");
-        let path: ParameterPath =
-            self.parsed(&fields, "path").unwrap_or_else(|| ParameterPath::default_for(name));
+        let path: ParameterPath = self.parsed(&fields, "path").unwrap_or_else(|| ParameterPath::default_for(name));
         let named = fields.get("file").and_then(|(path, node)| self.scalar(node, &path, "a text"));
         let file_is_required = named.is_some();
         let file = Some(folder.join(named.as_deref().unwrap_or(".env")));
@@ -347,7 +358,8 @@ impl<'a> Reader<'a> {
         let types = match fields.get("types") {
             Some((path, node)) if matches!(node.value, Value::Text(_)) => {
                 let text = self.scalar(node, &path, "a text").unwrap_or_default();
-                let hint = if text.contains('.') { Some(format!("a list: [{text}]")) } else { meant(&text, ["cheapest"]) };
+                let hint =
+                    if text.contains('.') { Some(format!("a list: [{text}]")) } else { meant(&text, ["cheapest"]) };
                 if text != "cheapest" {
                     self.find(node, &path, format!("`{path}` is `cheapest` or a list, not `{text}`"), hint);
                 }
@@ -377,7 +389,15 @@ impl<'a> Reader<'a> {
             let hint = Some("add `max_price: 0.60` to `instance`".to_owned());
             self.find(node, &path, format!("`{path}` needs `instance.max_price`: on demand has a ceiling too"), hint);
         }
-        Instance { types, gpus, gpu_memory, max_price, on_demand_fallback, ami: self.ami(&fields), volume: self.volume(&fields) }
+        Instance {
+            types,
+            gpus,
+            gpu_memory,
+            max_price,
+            on_demand_fallback,
+            ami: self.ami(&fields),
+            volume: self.volume(&fields),
+        }
     }
 
     fn ami(&mut self, fields: &Fields<'_>) -> Ami {
@@ -452,7 +472,8 @@ impl<'a> Reader<'a> {
             Some((path, node)) => {
                 let texts = self.texts(&fields, "egress");
                 if texts.is_empty() && matches!(node.value, Value::List(_)) {
-                    let message = format!("`{path}` lists nothing: a worker that may call nobody cannot even fetch its image");
+                    let message =
+                        format!("`{path}` lists nothing: a worker that may call nobody cannot even fetch its image");
                     self.find(node, &path, message, None);
                 }
                 Egress::Ports(texts.iter().filter_map(|(path, node, text)| self.value(node, path, text)).collect())
@@ -519,7 +540,8 @@ impl<'a> Reader<'a> {
             let key_node = Node { at: key.at.clone(), value: Value::Null };
             self.rule(&key_node, &path, rules::bucket(&key.text));
             let Some(word) = self.scalar(node, &path, "read, write or read-write") else { continue };
-            let words = [("read", BucketAccess::Read), ("write", BucketAccess::Write), ("read-write", BucketAccess::ReadWrite)];
+            let words =
+                [("read", BucketAccess::Read), ("write", BucketAccess::Write), ("read-write", BucketAccess::ReadWrite)];
             let may = self.choice(node, &path, &word, &words);
             let name: Option<Text> = self.value(&key_node, &path, &key.text);
             buckets.extend(name.zip(may));
@@ -567,12 +589,15 @@ fn plain(text: &str, node: &Node) -> serde_json::Value {
     match &node.value {
         Value::Null => serde_json::Value::Null,
         Value::Bool(value) => (*value).into(),
-        Value::Number(value) => text[node.at.clone()].trim().parse::<i64>().map_or_else(|_| (*value).into(), Into::into),
+        Value::Number(value) => {
+            text[node.at.clone()].trim().parse::<i64>().map_or_else(|_| (*value).into(), Into::into)
+        }
         Value::Text(value) => value.clone().into(),
         Value::List(items) => items.iter().map(|item| plain(text, item)).collect(),
-        Value::Map(entries) => {
-            entries.iter().map(|(key, value)| (key.text.clone(), plain(text, value))).collect::<serde_json::Map<_, _>>().into()
-        }
+        Value::Map(entries) => entries
+            .iter()
+            .map(|(key, value)| (key.text.clone(), plain(text, value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
     }
 }
-

@@ -64,7 +64,10 @@ pub(super) fn docker_argument(text: &str) -> Checked {
         ("--pull", "the image is pulled before it is run"),
     ];
     let flag = text.split('=').next().unwrap_or_default();
-    TAKEN.iter().find(|(taken, _)| *taken == flag).map_or(Ok(()), |(taken, why)| Err(format!("`{taken}` is not for `args`: {why}")))
+    TAKEN
+        .iter()
+        .find(|(taken, _)| *taken == flag)
+        .map_or(Ok(()), |(taken, why)| Err(format!("`{taken}` is not for `args`: {why}")))
 }
 
 pub(super) fn instance_type(text: &str) -> Checked {
@@ -107,16 +110,18 @@ pub(super) fn throughput(kind: VolumeKind, mib: u32) -> Checked {
 }
 
 pub(super) fn kms_key(text: &str) -> Checked {
-    let is_id = text.len() >= 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-' || b == b'm' || b == b'r' || b == b'k');
+    let is_id = text.len() >= 36
+        && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-' || b == b'm' || b == b'r' || b == b'k');
     ensure(text.starts_with("alias/") || text.starts_with("arn:") || is_id, || {
         format!("`{text}` is no alias/…, key id or ARN")
     })
 }
 
 pub(super) fn queue(text: &str) -> Checked {
-    ensure(text.contains("${") || text.starts_with("https://") || text.starts_with("http://") || text.starts_with("arn:"), || {
-        format!("`{text}` is no queue's URL, ARN or ${{KEY}}")
-    })
+    ensure(
+        text.contains("${") || text.starts_with("https://") || text.starts_with("http://") || text.starts_with("arn:"),
+        || format!("`{text}` is no queue's URL, ARN or ${{KEY}}"),
+    )
 }
 
 pub(super) fn bucket(text: &str) -> Checked {
@@ -164,8 +169,12 @@ pub(super) fn keys_in_statements(statements: &[serde_json::Value]) -> BTreeSet<S
 /// The box reads its own tags from the metadata service, which refuses keys with a space or a `/`.
 pub(super) fn tag_key(text: &str) -> Checked {
     let reserved = ["aws:", "spotctl:"].into_iter().find(|prefix| text.to_ascii_lowercase().starts_with(prefix));
-    ensure(reserved.is_none(), || format!("tag keys that begin with `{}` are not yours", reserved.unwrap_or_default()))?;
-    ensure(!text.contains([' ', '/']), || format!("the tag key `{text}` holds a space or a `/`: the box could not read its tags"))?;
+    ensure(reserved.is_none(), || {
+        format!("tag keys that begin with `{}` are not yours", reserved.unwrap_or_default())
+    })?;
+    ensure(!text.contains([' ', '/']), || {
+        format!("the tag key `{text}` holds a space or a `/`: the box could not read its tags")
+    })?;
     ensure((1..=128).contains(&text.chars().count()), || "a tag key has 1 to 128 characters".to_owned())
 }
 

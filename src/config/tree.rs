@@ -66,10 +66,19 @@ pub(super) fn parse(text: &str) -> Result<Node, Finding> {
                 let start = byte_at(text, location.line(), location.column());
                 start..line_end(text, start)
             });
-            let message = error.without_snippet().to_string();
-            let message = message.lines().next().unwrap_or("not YAML").to_owned();
-            Err(Finding { at, key: String::new(), message, hint: None })
+            let said = error.without_snippet().to_string();
+            Err(Finding { at, key: String::new(), message: sentence(&said), hint: None })
         }
+    }
+}
+
+/// The library's sentence without the place, which the snippet shows, and without advice that is meant for programmers.
+fn sentence(said: &str) -> String {
+    let first = said.lines().next().unwrap_or("not YAML");
+    let first = first.split(" at line ").next().unwrap_or(first);
+    match first.strip_prefix("duplicate mapping key: ").and_then(|rest| rest.split(',').next()) {
+        Some(key) => format!("the key `{key}` is set a second time"),
+        None => first.to_owned(),
     }
 }
 
@@ -142,7 +151,11 @@ fn scalar_end(text: &str, start: usize) -> usize {
             let in_flow = |stop: &str| line.find(stop);
             let flow_end = stops.iter().filter_map(|stop| in_flow(stop)).min().unwrap_or(line.len());
             // `${X}` holds a brace that does not end it.
-            if line.starts_with('$') || line[..flow_end].contains("${") { line.find(" #").unwrap_or(line.len()) } else { flow_end }
+            if line.starts_with('$') || line[..flow_end].contains("${") {
+                line.find(" #").unwrap_or(line.len())
+            } else {
+                flow_end
+            }
         }
     };
     start + line[..end].trim_end().len().max(usize::from(!line.is_empty()))

@@ -256,7 +256,11 @@ mod tests {
             ("s3", "Action=ListBuckets", "UnknownService"),
             ("ec2", "Action=CreateFleet", "InvalidAction"),
             ("ec2", "Action=DescribeVpcs&Colour=red", "UnknownParameter"),
-            ("iam", "Action=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%22Statement%22%3A%5B%5D%7D&Colour=red", "ValidationError"),
+            (
+                "iam",
+                "Action=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%22ec2.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D&Colour=red",
+                "ValidationError",
+            ),
             ("ec2", "", "MissingAction"),
         ] {
             let (status, text) = ask(&mut world, service, body);
