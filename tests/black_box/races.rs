@@ -112,7 +112,9 @@ fn an_up_that_is_killed_right_after_the_launch_is_finished_by_the_next() {
 
 #[test]
 fn every_creation_whose_answer_is_lost_is_found_again() {
-    for operation in ["CreateSecurityGroup", "CreateRole", "CreateInstanceProfile", "PutParameter", "CreateLaunchTemplate"] {
+    for operation in
+        ["CreateSecurityGroup", "CreateRole", "CreateInstanceProfile", "PutParameter", "CreateLaunchTemplate"]
+    {
         let aws = Served::with(MINIMAL);
         aws.folder.write(".env", "A=1\n");
         aws.weather(&format!("fail {operation} drop 1"));

@@ -10,7 +10,8 @@ fn a_quota_of_zero_is_called_a_quota_and_never_capacity() {
     for quota in ["quota G=0", "quota P=0", "quota P5=0"] {
         aws.weather(quota);
     }
-    let run = aws.spotctl(&["up", "-o", "json"]).exits(3).says("quota L-3819A6DF").says("0 vCPUs").does_not_say("apacity");
+    let run =
+        aws.spotctl(&["up", "-o", "json"]).exits(3).says("quota L-3819A6DF").says("0 vCPUs").does_not_say("apacity");
     let document = run.json();
     assert_eq!(document["error"]["kind"], json!("quota"));
     assert_eq!(document["error"]["code"], json!("MaxSpotInstanceCountExceeded"));

@@ -12,7 +12,10 @@ const GAPS: [(&str, &str); 4] = [
     ("client tokens", "each RunInstances launches, whatever its token: no race is run against it"),
     ("SpotInstanceRequestId", "instances lack it: `spot_request` is null"),
     ("Deep Learning parameters", "not among its public parameters: the test puts an image id where one would stand"),
-    ("Spot prices", "the same made-up price for few types: `max_price` is set, so that offers without a price are tried"),
+    (
+        "Spot prices",
+        "the same made-up price for few types: `max_price` is set, so that offers without a price are tried",
+    ),
 ];
 
 struct Moto {
