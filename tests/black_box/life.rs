@@ -82,6 +82,7 @@ fn more_workers_are_launched_beside_those_that_run_and_none_is_ended_for_fewer()
 #[test]
 fn the_template_alone_gives_the_right_worker() {
     let aws = example();
+    aws.weather("profile-delay 0s");
     aws.spotctl(&["apply"]).exits(0);
     let launched = aws.boto3("run_template.py", &["spotctl-worker-gpu"]);
     let worker = &launched[0];

@@ -55,6 +55,7 @@ fn ups_that_rank_the_zones_differently_end_with_one_worker() {
 #[test]
 fn workers_of_an_api_server_count_and_are_never_ended_by_up() {
     let aws = Served::with(MINIMAL);
+    aws.weather("profile-delay 0s");
     aws.spotctl(&["apply"]).exits(0);
     aws.boto3("run_template.py", &["spotctl-w", "3"]);
     let before: BTreeSet<String> = ids(&aws);

@@ -60,6 +60,13 @@ pub fn spot(weather: &Weather, instance_type: &str, zone: &str, at: Timestamp) -
     })
 }
 
+/// What a launch must offer at least: the price of the pool, also where AWS publishes none.
+#[must_use]
+pub fn asked(weather: &Weather, instance_type: &str, zone: &str, at: Timestamp) -> String {
+    let unpublished = || usd(reference(instance_type).unwrap_or_default() * 2 / 5);
+    spot(weather, instance_type, zone, at).unwrap_or_else(unpublished)
+}
+
 fn micros(text: &str) -> Option<u64> {
     let usd: crate::spec::Usd = text.parse().ok()?;
     u64::try_from(usd.micros()).ok()
@@ -86,8 +93,8 @@ impl Pool {
     fn new(instance_type: &str, zone: &str) -> Option<Self> {
         let reference = reference(instance_type)?;
         let seed: [u8; 32] = Sha256::digest(format!("{instance_type} in {zone}")).into();
-        // One pool in nineteen has no row.
-        (number(&seed[..4]) % 19 != 0).then_some(Self { seed, reference })
+        // One pool in nineteen has no row; the type that most people begin with always has one.
+        (number(&seed[..4]) % 19 != 0 || instance_type == "g4dn.xlarge").then_some(Self { seed, reference })
     }
 
     /// The number of price changes between 1970 and `at`.
@@ -218,9 +225,7 @@ mod tests {
         });
         assert!(without.into_iter().any(|kind| spot(&weather, &kind, "us-east-1a", now).is_none()));
         for zone in catalog::regions().iter().flat_map(|region| catalog::zones(region)) {
-            if catalog::offers(&zone, "g4dn.xlarge") {
-                assert!(spot(&weather, "g4dn.xlarge", &zone, now).is_some() || zone != "us-east-1a");
-            }
+            assert!(spot(&weather, "g4dn.xlarge", &zone, now).is_some());
         }
     }
 }

@@ -212,9 +212,8 @@ fn admit(call: &mut Call<'_>, launch: &Launch, count: Count) -> Result<i64, AwsE
         return Err(AwsError::new("Unsupported", message));
     }
     if let Some(max_price) = &launch.max_price {
-        let least = prices::spot(&call.world.weather, kind, zone, now);
-        let is_enough = |least: &String| max_price.parse::<f64>().ok() >= least.parse::<f64>().ok();
-        if let Some(least) = least.filter(|least| !is_enough(least)) {
+        let least = prices::asked(&call.world.weather, kind, zone, now);
+        if max_price.parse::<f64>().ok() < least.parse::<f64>().ok() {
             let message = format!(
                 "Your Spot request price of {max_price} is lower than the minimum required Spot request fulfillment price \
                  of {least}."
