@@ -37,10 +37,8 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<BTreeMap<String, SecretSt
     let mut read: BTreeMap<String, SecretString> = BTreeMap::new();
     for (key, at, value) in std::mem::take(&mut reader.values) {
         reader.check(&key, &at, &value);
-        if read.contains_key(&key) {
+        if read.insert(key.clone(), value).is_some() {
             reader.find(at, &key, format!("`{key}` is set a second time"), Some("keep one of the lines".to_owned()));
-        } else {
-            read.insert(key, value);
         }
     }
     if reader.findings.is_empty() {
@@ -172,7 +170,7 @@ impl Reader<'_> {
         self.at = end + 1;
         let rest = &self.text[from..end];
         let trimmed = rest.trim();
-        if !trimmed.is_empty() && !(trimmed.starts_with('#') && rest.starts_with([' ', '\t'])) {
+        if !(trimmed.is_empty() || (trimmed.starts_with('#') && rest.starts_with([' ', '\t']))) {
             self.masked.push(from..end);
             let message = format!("something stands behind the closing quote of `{key}`");
             self.find(from..end, key, message, Some("quotes within quotes are written \\\"".to_owned()));

@@ -293,6 +293,11 @@ pub(super) fn schema() -> Value {
     root
 }
 
+/// A key and, in a column, what it is.
+fn padded(written: &str, doc: &str) -> String {
+    format!("{written:<44} # {doc}\n")
+}
+
 /// The file that `init` writes: what must be said, and every other key with its default, commented out. A comment for
 /// people has a blank after its `#`, a key that is commented out has none.
 #[must_use]
@@ -303,7 +308,7 @@ pub(super) fn template(name: &str) -> String {
     let mut line = |indent: &str, is_commented: bool, field: &Field, sample: &str| {
         let mark = if is_commented { "#" } else { "" };
         let written = format!("{indent}{mark}{}: {sample}", field.key);
-        text.push_str(&format!("{written:<44} # {}\n", field.doc));
+        text += &padded(&written, field.doc);
     };
     for field in FILE.fields {
         let sample = if field.key == "name" { name } else { field.sample };
@@ -311,12 +316,13 @@ pub(super) fn template(name: &str) -> String {
     }
     for section in &SECTIONS {
         let is_live = section.key == "container";
-        text.push_str(&format!("\n# {}\n{}{}:\n", section.doc, if is_live { "" } else { "#" }, section.key));
+        let heading = format!("\n# {}\n{}{}:\n", section.doc, if is_live { "" } else { "#" }, section.key);
+        text += &heading;
         let mut line = |is_commented: bool, field: &Field| {
             let mark = if is_commented { "#" } else { "" };
             let sample = if field.key == "path" { format!("/spotctl/{name}") } else { field.sample.to_owned() };
             let written = format!("  {mark}{}: {sample}", field.key);
-            text.push_str(&format!("{written:<44} # {}\n", field.doc));
+            text += &padded(&written, field.doc);
         };
         for field in section.fields {
             line(field.key != "image", field);

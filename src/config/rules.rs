@@ -162,7 +162,9 @@ pub(super) fn keys_in_statements(statements: &[serde_json::Value]) -> BTreeSet<S
         }
     }
     let mut keys = BTreeSet::new();
-    statements.iter().for_each(|statement| walk(statement, &mut keys));
+    for statement in statements {
+        walk(statement, &mut keys);
+    }
     keys
 }
 
