@@ -261,11 +261,18 @@ struct Narrator<'a> {
     prices: Vec<Offer>,
     launched: RefCell<Vec<Worker>>,
     waiting: RefCell<Option<Waiting>>,
+    said: RefCell<Vec<String>>,
 }
 
 impl<'a> Narrator<'a> {
     fn new(run: &'a Run<'a>, ranking: &Ranking) -> Self {
-        Self { run, prices: ranking.offers.clone(), launched: RefCell::default(), waiting: RefCell::default() }
+        Self {
+            run,
+            prices: ranking.offers.clone(),
+            launched: RefCell::default(),
+            waiting: RefCell::default(),
+            said: RefCell::default(),
+        }
     }
 
     fn price(&self, worker: &Worker) -> Option<Usd> {
@@ -295,7 +302,12 @@ impl Watch for Narrator<'_> {
     }
 
     fn note(&self, text: String) {
-        self.run.ui.note(&text);
+        // Several launches at once meet the same thing; it is said once.
+        let mut said = self.said.borrow_mut();
+        if !said.contains(&text) {
+            self.run.ui.note(&text);
+            said.push(text);
+        }
     }
 }
 

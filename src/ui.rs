@@ -4,6 +4,7 @@
 //! plain line elsewhere, nothing with `--quiet`. A reader that went away (`spotctl status | head`) is not an error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -21,6 +22,8 @@ pub struct Ui {
     color_out: bool,
     color_err: bool,
     interactive: bool,
+    /// The spinners that turn now: a line is written above them, not into them.
+    spinning: Arc<Mutex<Vec<ProgressBar>>>,
 }
 
 /// How stderr's lines begin.
@@ -43,7 +46,8 @@ impl Ui {
             }
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
-        Self { output, quiet, color_out: decide(out), color_err: decide(err), interactive: err && !quiet }
+        let interactive = err && !quiet;
+        Self { output, quiet, color_out: decide(out), color_err: decide(err), interactive, spinning: Arc::default() }
     }
 
     /// Whether text on stdout may be coloured.
@@ -109,7 +113,7 @@ impl Ui {
     pub fn wait(&self, label: &str) -> Waiting {
         if !self.interactive {
             self.note(&format!("{label} …"));
-            return Waiting { bar: None, plain: (!self.quiet).then(|| (self.clone(), label.to_owned())) };
+            return Waiting { ui: self.clone(), bar: None, last: label.to_owned() };
         }
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         let template =
@@ -119,7 +123,12 @@ impl Ui {
         }
         bar.set_message(label.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Waiting { bar: Some(bar), plain: None }
+        self.spinning().push(bar.clone());
+        Waiting { ui: self.clone(), bar: Some(bar), last: label.to_owned() }
+    }
+
+    fn spinning(&self) -> MutexGuard<'_, Vec<ProgressBar>> {
+        self.spinning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks a yes-or-no question; `None` where nobody can answer.
@@ -137,34 +146,41 @@ impl Ui {
     }
 
     fn line(&self, heading: Option<(&str, Style)>, text: &str) {
-        let mut err = std::io::stderr().lock();
-        let _ = match heading {
-            Some((word, style)) if self.color_err => writeln!(err, "{style}{word}:{style:#} {text}"),
-            Some((word, _)) => writeln!(err, "{word}: {text}"),
-            None => writeln!(err, "{text}"),
+        let write = || {
+            let mut err = std::io::stderr().lock();
+            let _ = match heading {
+                Some((word, style)) if self.color_err => writeln!(err, "{style}{word}:{style:#} {text}"),
+                Some((word, _)) => writeln!(err, "{word}: {text}"),
+                None => writeln!(err, "{text}"),
+            };
         };
+        let spinner = self.spinning().last().cloned();
+        match spinner {
+            Some(spinner) => spinner.suspend(write),
+            None => write(),
+        }
     }
 }
 
 /// One thing that is being waited for.
 #[derive(Debug)]
 pub struct Waiting {
+    ui: Ui,
     bar: Option<ProgressBar>,
-    plain: Option<(Ui, String)>,
+    last: String,
 }
 
 impl Waiting {
     /// What it is doing now; elsewhere than on a terminal a line only when the text changed.
     pub fn update(&mut self, label: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(label.to_owned());
+        if self.last == label {
+            return;
         }
-        if let Some((ui, last)) = &mut self.plain
-            && last != label
-        {
-            ui.note(&format!("{label} …"));
-            label.clone_into(last);
+        match &self.bar {
+            Some(bar) => bar.set_message(label.to_owned()),
+            None => self.ui.note(&format!("{label} …")),
         }
+        label.clone_into(&mut self.last);
     }
 }
 
@@ -172,6 +188,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+            self.ui.spinning().retain(|spinner| !spinner.is_finished());
         }
     }
 }

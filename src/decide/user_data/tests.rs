@@ -224,6 +224,16 @@ case "$1" in
 esac
 "#;
 
+/// The metadata service: a token, and with `TAG` set that tag; else it does not answer.
+const STUB_CURL: &str = r#"#!/bin/bash
+[[ -n ${TAG:-} ]] || exit 7
+case "${*: -1}" in
+  http://169.254.169.254/latest/api/token) printf 'imds-token' ;;
+  http://169.254.169.254/latest/meta-data/tags/instance/spotctl:lifetime) printf '%s' "$TAG" ;;
+  *) exit 22 ;;
+esac
+"#;
+
 const STUB_SHUTDOWN: &str = "#!/bin/bash\nprintf '%s\\0' \"$@\" '' >>\"$FOLDER/shutdown.args\"\n";
 
 impl Machine {
@@ -232,7 +242,7 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
-        for (name, script) in [("aws", STUB_AWS), ("docker", STUB_DOCKER), ("shutdown", STUB_SHUTDOWN)] {
+        for (name, script) in [("aws", STUB_AWS), ("curl", STUB_CURL), ("docker", STUB_DOCKER), ("shutdown", STUB_SHUTDOWN)] {
             let path = bin.join(name);
             fs::write(&path, script).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -285,6 +295,33 @@ impl Machine {
                 (lossy(&variable[..at]), variable[at + 1..].to_vec())
             })
             .collect()
+    }
+}
+
+#[test]
+fn the_boxs_own_tag_goes_before_the_files_hard_end() {
+    for (tag, ends) in [
+        (None, vec![vec!["-h", "+480"], vec!["-h", "now"]]),
+        (Some("2h"), vec![vec!["-h", "+480"], vec!["-h", "+120"], vec!["-h", "now"]]),
+        (Some("1h1m1s"), vec![vec!["-h", "+480"], vec!["-h", "+62"], vec!["-h", "now"]]),
+        (Some("none"), vec![vec!["-h", "+480"], vec!["-c"], vec!["-h", "now"]]),
+        (Some("$(id)"), vec![vec!["-h", "+480"], vec!["-h", "now"]]),
+    ] {
+        let machine = Machine::new(&BTreeMap::from([("A", "1")]));
+        let spec = crate::config::parse("name: worker-gpu\ncontainer: {image: i}\n", Path::new("x")).unwrap();
+        let path = "/oncetime/worker-gpu".parse().unwrap();
+        let boot = Boot {
+            name: &spec.name,
+            region: REGION,
+            account: "123456789012",
+            path: &path,
+            plain: &spec.parameters.plain,
+            container: &spec.container,
+            lifetime: &spec.lifetime,
+        };
+        let environment: Vec<(&str, &str)> = tag.map(|tag| ("TAG", tag)).into_iter().collect();
+        machine.boot(&render(&boot).unwrap(), &environment);
+        assert_eq!(machine.calls("shutdown"), ends, "{tag:?}");
     }
 }
 
