@@ -86,7 +86,13 @@ impl Check<'_> {
                 self.path.push(Step::Key(key.to_owned()));
                 let name = dotted(&self.path);
                 self.path.pop();
-                self.findings.push(Finding::new(self.key_span.clone(), &name, format!("`{name}` is missing")));
+                let finding = Finding::new(self.key_span.clone(), &name, format!("`{name}` is missing"));
+                self.findings.push(match name.as_str() {
+                    "name" => finding.hint("add a line: name: worker"),
+                    "container" => finding.hint("add a line: container: {image: IMAGE}"),
+                    "container.image" => finding.hint("add below: image: IMAGE"),
+                    _ => finding,
+                });
             }
         }
         Node { span: node.span.clone(), value: Value::Map(kept) }
@@ -95,7 +101,7 @@ impl Check<'_> {
     fn list(&mut self, schema: &Schema, node: &Node, items: &[Node]) -> Option<Node> {
         if items.is_empty() && schema.get("minItems").is_some() {
             let message = format!("`{}` is an empty list", dotted(&self.path));
-            let hint = "remove the line to have the default";
+            let hint = "put something into it, or remove the line";
             self.findings.push(Finding::new(self.key_span.clone(), dotted(&self.path), message).hint(hint));
             return None;
         }
@@ -175,7 +181,8 @@ impl Check<'_> {
         if node.value == Value::Null {
             return self.empty(schema);
         }
-        let message = format!("`{name}` takes {}, not {}", describe(branches), found(&node.value));
+        let subject = if name.is_empty() { "the file".to_owned() } else { format!("`{name}`") };
+        let message = format!("{subject} takes {}, not {}", describe(branches), found(&node.value));
         let is_section = matches!(node.value, Value::Map(_) | Value::List(_));
         let span = if is_section { &self.key_span } else { &node.span };
         let mut finding = Finding::new(span.clone(), name, message);
@@ -286,21 +293,28 @@ fn words<'a>(branches: &[&'a Schema]) -> Vec<&'a str> {
     lists.flatten().filter_map(Schema::as_str).collect()
 }
 
+const NAMES: [(&str, &str); 6] = [
+    ("integer", "a whole number"),
+    ("boolean", "`true` or `false`"),
+    ("string", "a text"),
+    ("number", "a number"),
+    ("array", "a list"),
+    ("object", "a mapping"),
+];
+
 /// What a key takes: `all`, `none` or a number.
 fn describe(branches: &[&Schema]) -> String {
     let mut kinds: Vec<String> = words(branches).iter().map(|word| format!("`{word}`")).collect();
-    let known = [
-        ("integer", "a whole number"),
-        ("boolean", "`true` or `false`"),
-        ("string", "a text"),
-        ("number", "a number"),
-        ("array", "a list"),
-        ("object", "a mapping"),
-    ];
-    for (kind, name) in known {
-        if branches.iter().any(|branch| is(branch, kind) && branch.get("enum").is_none()) {
-            kinds.push(name.to_owned());
-        }
+    for branch in branches.iter().filter(|branch| branch.get("enum").is_none()) {
+        // A price may be quoted and a text may look like a number; people are told the kind that is meant.
+        let kind = ["integer", "array", "object"].into_iter().find(|kind| is(branch, kind)).unwrap_or_else(|| {
+            match (is(branch, "string"), is(branch, "number"), is(branch, "boolean")) {
+                (_, true, false) => "number",
+                (false, false, true) => "boolean",
+                _ => "string",
+            }
+        });
+        kinds.push(NAMES.iter().find(|(name, _)| *name == kind).map_or(kind, |(_, shown)| *shown).to_owned());
     }
     match &kinds[..] {
         [] => "something else".to_owned(),

@@ -156,7 +156,12 @@ pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     let ranked = known.into_iter().filter_map(|candidate| {
         let mut score = strsim::jaro_winkler(&word, &candidate.to_lowercase());
         // `size_gib` for `size`, `cheap` for `cheapest`: a part of the word is a likely slip that jaro-winkler rates low.
-        if candidate.len() >= 3 && word.len() >= 3 && (word.contains(candidate) || candidate.contains(word.as_str())) {
+        if word.len() >= 3 && candidate.starts_with(word.as_str()) {
+            score = score.max(0.99);
+        } else if candidate.len() >= 3
+            && word.len() >= 3
+            && (word.contains(candidate) || candidate.contains(word.as_str()))
+        {
             score = score.max(0.9);
         }
         (score > 0.79).then_some((score, candidate))

@@ -59,7 +59,7 @@ struct Reader<'a> {
     findings: Vec<Finding>,
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     /// One line, or the several of a quoted value: the key, its place in `shown`, the value.
     fn line(&mut self) -> Option<(String, Range<usize>, String)> {
         let line = self.rest.split('\n').next().unwrap_or_default();
@@ -84,8 +84,9 @@ impl<'a> Reader<'a> {
         let place = start..start + key.len();
         self.shown.push_str(before);
         self.shown.push_str("=…");
-        self.rest = self.rest[before.len() + 1..].trim_start_matches([' ', '\t']);
-        let is_blank_before = self.rest.len() < line.len() - before.len() - 1;
+        let behind = &self.rest[before.len() + 1..];
+        self.rest = behind.trim_start_matches([' ', '\t']);
+        let is_blank_before = self.rest.len() < behind.len();
         let value = match self.rest.chars().next() {
             Some(quote @ ('"' | '\'')) => self.quoted(quote, key, &place),
             _ => Some(self.bare(is_blank_before)),

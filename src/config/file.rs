@@ -62,7 +62,7 @@ pub(super) struct Container {
     #[schemars(extend("default" = []))]
     pub(super) command: Option<Vec<Plain>>,
     /// Time between SIGTERM and SIGKILL; at most 110s, because AWS gives two minutes before it takes the machine.
-    #[schemars(regex(pattern = r"^[0-9]+ ?[a-z]+( ?[0-9]+ ?[a-z]+)*$"), extend("default" = "90s"))]
+    #[schemars(regex(pattern = r"^[0-9]+ ?[hms][a-z]*( ?[0-9]+ ?[hms][a-z]*)*$"), extend("default" = "90s"))]
     pub(super) stop_timeout: Option<String>,
 }
 
@@ -146,13 +146,13 @@ pub(super) struct Network {
 #[serde(deny_unknown_fields)]
 pub(super) struct Lifetime {
     /// The worker ends this long after its launch, whatever it does; `none` must be written out.
-    #[schemars(regex(pattern = r"^(none|[0-9]+ ?[a-z]+( ?[0-9]+ ?[a-z]+)*)$"), extend("default" = "8h"))]
+    #[schemars(regex(pattern = r"^(none|[0-9]+ ?[hms][a-z]*( ?[0-9]+ ?[hms][a-z]*)*)$"), extend("default" = "8h"))]
     pub(super) max: Option<String>,
     /// Queues empty and GPU idle this long: the worker ends; or none.
-    #[schemars(regex(pattern = r"^(none|[0-9]+ ?[a-z]+( ?[0-9]+ ?[a-z]+)*)$"), extend("default" = "15m"))]
+    #[schemars(regex(pattern = r"^(none|[0-9]+ ?[hms][a-z]*( ?[0-9]+ ?[hms][a-z]*)*)$"), extend("default" = "15m"))]
     pub(super) idle: Option<String>,
     /// Not ready by then: the worker ends; or none.
-    #[schemars(regex(pattern = r"^(none|[0-9]+ ?[a-z]+( ?[0-9]+ ?[a-z]+)*)$"), extend("default" = "20m"))]
+    #[schemars(regex(pattern = r"^(none|[0-9]+ ?[hms][a-z]*( ?[0-9]+ ?[hms][a-z]*)*)$"), extend("default" = "20m"))]
     pub(super) boot: Option<String>,
 }
 

@@ -85,7 +85,11 @@ pub(super) fn dotted(path: &[Step]) -> String {
                 text.push('.');
                 text.push_str(key);
             }
-            Step::Index(index) => text.push_str(&format!("[{index}]")),
+            Step::Index(index) => {
+                text.push('[');
+                text.push_str(&index.to_string());
+                text.push(']');
+            }
         }
     }
     text
@@ -118,7 +122,14 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Finding {
     // The place is shown by the snippet.
     let message = shown.split(" at line ").next().unwrap_or(&shown).lines().next().unwrap_or_default();
     let message = message.split_once(": line ").map_or(message, |(message, _)| message);
+    if message.starts_with("budget breached") {
+        return Finding::new(span, "", "too large: the file, or what its aliases unfold to");
+    }
     let finding = Finding::new(span.clone(), "", format!("not YAML: {message}"));
+    let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+    if text[line_start..span.end].contains("${") {
+        return finding.hint("a text with `${X}` needs quotes where it stands inside [ ] or { }");
+    }
     if text[..start].rsplit('\n').next().is_some_and(|line| line.contains('\t')) || text[span].starts_with('\t') {
         return finding.hint("YAML is indented with spaces, never with tabs");
     }

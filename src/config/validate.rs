@@ -107,7 +107,8 @@ impl Rules<'_> {
     /// A text with `${X}`; no NUL, which neither an environment nor an argument can hold.
     fn text(&mut self, text: &str, path: &[Step]) -> Option<Text> {
         if text.contains('\0') {
-            self.refuse(path, "holds a NUL character, which neither an environment nor an argument can");
+            let message = format!("`{}` holds a NUL character, which no environment and no argument can", dotted(path));
+            self.refuse(path, message);
             return None;
         }
         self.parsed(Some(text), path)

@@ -100,6 +100,11 @@ fn check_statement(rules: &mut Rules<'_>, statement: &file::Statement, path: &[S
         ("Resource", statement.resource.is_some(), statement.not_resource.is_some()),
     ];
     for (name, is, is_not) in pairs {
+        // What was refused already is not missing besides.
+        let at = |name: &str| within(path, Step::Key(name.to_owned()));
+        if rules.was_refused(&at(name)) || rules.was_refused(&at(&format!("Not{name}"))) {
+            continue;
+        }
         match (is, is_not) {
             (false, false) => rules.refuse(path, format!("a statement needs `{name}` (or `Not{name}`)")),
             (true, true) => rules.refuse(path, format!("a statement has `{name}` or `Not{name}`, not both")),
