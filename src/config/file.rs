@@ -100,7 +100,7 @@ pub(super) struct Instance {
     /// Buys on demand when no Spot capacity is left; needs `max_price`.
     #[schemars(extend("default" = false))]
     pub(super) on_demand_fallback: Option<bool>,
-    /// Machine image: dlami-ubuntu-24.04, dlami-ubuntu-22.04, dlami-al2023, ami-ID or ssm:/parameter.
+    /// Machine image: dlami-ubuntu-24.04, dlami-ubuntu-22.04, dlami-al2023, `ami-ID` or `ssm:/PARAMETER`.
     #[schemars(
         regex(pattern = r"^(dlami-ubuntu-24\.04|dlami-ubuntu-22\.04|dlami-al2023|ami-[0-9a-f]{8,17}|ssm:/.+)$"),
         extend("default" = "dlami-ubuntu-24.04")

@@ -97,7 +97,7 @@ fn the_template_works_as_it_stands_and_shows_every_key_with_its_default() {
 
 fn uncommented_env(sample: &str) -> String {
     let is_key = |line: &str| line.starts_with('#') && line[1..].starts_with(|c: char| c.is_ascii_uppercase());
-    sample.lines().map(|line| format!("{}\n", if is_key(line) { &line[1..] } else { line })).collect()
+    sample.lines().map(|line| if is_key(line) { &line[1..] } else { line }).collect::<Vec<_>>().join("\n")
 }
 
 /// Texts for one key, and whether it takes them; the schema's pattern and the rules must both think so.
