@@ -1,1 +1,165 @@
-//! sandbox
+//! An embedded AWS that behaves: a small model of the slice of AWS that spotctl uses, behind AWS's own wire protocols.
+//!
+//! It serves two ways: in process, as the SDK's HTTP client ([`client`]), and on a loopback port for boto3, the AWS CLI and
+//! others ([`serve`]). It is a model, not AWS: its rules follow AWS's documentation where no public emulator has them
+//! (client tokens, spot requests, quotas, capacity), its prices are made up. It is strict: an operation or a parameter that
+//! it does not know is an error, never silently ignored.
+//!
+//! State lies in one JSON file. Each request locks, loads, answers, stores and unlocks, so that processes side by side see
+//! one account; time moves by the clock, so nothing has to run in between.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use jiff::Timestamp;
+
+pub mod call;
+pub mod client;
+pub mod ec2;
+pub mod iam;
+pub mod route;
+pub mod serve;
+pub mod service_quotas;
+pub mod ssm;
+pub mod sts;
+pub mod weather;
+pub mod wire;
+pub mod world;
+
+use weather::{Fault, Weather, WeatherError};
+use world::World;
+
+/// The embedded AWS. Clones share one state.
+#[derive(Debug, Clone)]
+pub struct Sandbox {
+    store: Arc<Store>,
+}
+
+#[derive(Debug)]
+enum Store {
+    File(PathBuf),
+    Memory(Mutex<World>),
+}
+
+/// What becomes of a request, as the network shows it.
+#[derive(Debug)]
+pub enum Reply {
+    /// AWS answers.
+    Answer(Response<Bytes>),
+    /// The connection breaks without an answer; whether the call took effect is not told.
+    Dropped,
+}
+
+impl Sandbox {
+    /// The sandbox whose state lies in this file; the folder is made when it is missing.
+    ///
+    /// # Errors
+    /// The folder cannot be made, or the file is not a sandbox's state.
+    pub fn open(state: PathBuf) -> io::Result<Self> {
+        if let Some(folder) = state.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        load(&state)?;
+        Ok(Self { store: Arc::new(Store::File(state)) })
+    }
+
+    /// A sandbox that is gone when it is dropped.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { store: Arc::new(Store::Memory(Mutex::new(World::default()))) }
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// The state cannot be written.
+    pub fn reset(&self) -> io::Result<()> {
+        self.change(|world| *world = World::default())
+    }
+
+    /// Makes weather: the words of `sandbox set`.
+    ///
+    /// # Errors
+    /// The words are not understood, or the state cannot be written.
+    pub fn set(&self, words: &[String]) -> Result<String, WeatherError> {
+        let now = Timestamp::now();
+        self.change(|world| weather::set(world, words, now)).map_err(WeatherError::Io)?
+    }
+
+    /// The weather now.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn weather(&self) -> io::Result<Weather> {
+        self.change(|world| world.weather.clone())
+    }
+
+    /// Answers one request as AWS would, latency included.
+    ///
+    /// # Errors
+    /// The state cannot be read or written.
+    pub async fn respond(&self, request: &Request<Bytes>) -> io::Result<Reply> {
+        let (reply, latency) = self.change(|world| {
+            let now = world.weather.now(Timestamp::now());
+            let latency = world.weather.latency;
+            let fault = route::operation(request).and_then(|operation| world.weather.strike(&operation));
+            let reply = match fault {
+                Some(Fault::Refuse) => Reply::Dropped,
+                Some(Fault::Status(status)) => Reply::Answer(route::fault(request, status)),
+                Some(Fault::Drop) => {
+                    let _ = route::answer(world, request, now);
+                    Reply::Dropped
+                }
+                None => Reply::Answer(route::answer(world, request, now)),
+            };
+            (reply, latency)
+        })?;
+        if latency > Duration::ZERO {
+            wait(latency).await;
+        }
+        Ok(reply)
+    }
+
+    /// Runs `change` alone on the state.
+    fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> io::Result<T> {
+        match &*self.store {
+            Store::Memory(world) => Ok(change(&mut world.lock().unwrap_or_else(PoisonError::into_inner))),
+            Store::File(path) => {
+                let lock = File::create(path.with_extension("lock"))?;
+                lock.lock()?;
+                let mut world = load(path)?;
+                let result = change(&mut world);
+                store(path, &world)?;
+                Ok(result)
+            }
+        }
+    }
+}
+
+/// The round trip that the weather asks for, outside the lock.
+#[expect(clippy::disallowed_methods, reason = "the sandbox's latency is the network, not a wait of spotctl's")]
+async fn wait(latency: Duration) {
+    tokio::time::sleep(latency).await;
+}
+
+fn load(path: &Path) -> io::Result<World> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is no sandbox's state: {error}", path.display()))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(World::default()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whole or not at all: a killed process leaves the old state or the new one.
+fn store(path: &Path, world: &World) -> io::Result<()> {
+    let next = path.with_extension("next");
+    fs::write(&next, serde_json::to_vec(world)?)?;
+    fs::rename(next, path)
+}

@@ -11,7 +11,7 @@ use super::Outcome;
 use super::signal::until_signal;
 use crate::error::{Error, Kind, Result};
 use crate::report::{self, Report};
-use crate::sandbox::{Sandbox, client, serve};
+use crate::sandbox::{Sandbox, serve};
 use crate::settings::{GlobalArgs, SANDBOX_STATE};
 use crate::ui::Ui;
 
@@ -66,9 +66,9 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: Args) -> Outcome {
             said("the sandbox is empty".to_owned())
         }
         (Verb::Set { words }, None) => said(open()?.set(&words).map_err(|error| Error::usage(error.to_string()))?),
-        (Verb::Reset, Some(url)) => said(client::control(url, "reset", "").await.map_err(Error::usage)?),
+        (Verb::Reset, Some(url)) => said(serve::control(url, "reset", "").await.map_err(Error::usage)?),
         (Verb::Set { words }, Some(url)) => {
-            said(client::control(url, "set", &words.join("\n")).await.map_err(Error::usage)?)
+            said(serve::control(url, "set", &words.join("\n")).await.map_err(Error::usage)?)
         }
     };
     report::write(ui, "sandbox", &report, None);

@@ -101,6 +101,21 @@ fn what_two_lines_leave_out_has_its_default() {
 }
 
 #[test]
+fn a_key_used_in_access_or_image_is_plain() {
+    let text = "\
+name: w
+container: {image: \"${REPO}:1\", env: {A: \"${SECRET}\"}}
+access:
+  queues: [\"${QUEUE}\"]
+  buckets: {\"${BUCKET}\": read}
+  statements: [{Effect: Allow, Action: \"s3:*\", Resource: [\"arn:aws:s3:::${TABLE}/${aws:username}\", \"${TABLE}\"]}]
+parameters: {plain: [OTHER]}
+";
+    let spec = parse(text, Path::new("x")).unwrap();
+    assert_eq!(spec.parameters.plain.iter().collect::<Vec<_>>(), ["BUCKET", "OTHER", "QUEUE", "REPO", "TABLE"]);
+}
+
+#[test]
 fn findings_for_programs_have_line_column_key_message_and_hint() {
     let text = "name: w\ncontainer: {image: i, gpsu: 1}\ntags: {größe: \"a,b\"}\n";
     insta::assert_json_snapshot!(findings(text).to_json(), @r#"

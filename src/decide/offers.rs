@@ -252,14 +252,21 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
         return Error::new(Kind::Capacity, format!("no instance type in {region} is what the file asks for"));
     }
     let refused = ranking.rejected.iter().find(|rejection| rejection.code.is_some());
+    let is_about_price =
+        |rejection: &Rejection| rejection.code.as_deref().is_none_or(|code| code == "SpotMaxPriceTooLow");
+    let only_price = refused.is_some() && ranking.rejected.iter().all(is_about_price);
     let dearer =
         ranking.rejected.iter().filter(|rejection| rejection.code.is_none()).find_map(|r| r.price.map(|p| (r, p)));
     let zone = |rejection: &Rejection| rejection.zone.as_ref().map_or_else(|| region.to_owned(), ToString::to_string);
     let mut error = match (refused, dearer) {
-        (Some(_), _) => {
+        (Some(_), None) if only_price => Error::new(
+            Kind::Capacity,
+            format!("nothing under the price cap in any of {} pools tried in {region}", tried(ranking)),
+        ),
+        (Some(_), _) if !only_price => {
             Error::new(Kind::Capacity, format!("no Spot capacity in any of {} pools tried in {region}", tried(ranking)))
         }
-        (None, Some((cheapest, price))) => Error::new(
+        (_, Some((cheapest, price))) => Error::new(
             Kind::Capacity,
             format!(
                 "nothing under the price cap: the cheapest is {} in {} at {price} USD an hour",
@@ -267,18 +274,29 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
                 zone(cheapest)
             ),
         ),
-        (None, None) => {
+        (_, None) => {
             Error::new(Kind::Capacity, format!("no Spot offer in {region} fits the file, the subnets and the image"))
         }
     };
     if let Some(refused) = refused {
         error.code.clone_from(&refused.code);
     }
+    let mut reasons: Vec<String> = Vec::new();
+    for rejection in ranking.rejected.iter().filter(|rejection| rejection.code.is_some() || dearer.is_none()) {
+        let reason = format!("{} in {}: {}", rejection.instance_type, zone(rejection), rejection.reason);
+        if reasons.len() < SHOWN_REASONS && !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    error.hints.extend(reasons);
     if let Some((cheapest, price)) = dearer {
         error = error.hint(format!("{} in {} would take --max-price {price}", cheapest.instance_type, zone(cheapest)));
     }
     error
 }
+
+/// A person reads a few; JSON has them all.
+const SHOWN_REASONS: usize = 6;
 
 fn tried(ranking: &Ranking) -> usize {
     ranking.rejected.iter().filter(|rejection| rejection.code.is_some()).count()

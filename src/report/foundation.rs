@@ -36,6 +36,10 @@ pub struct Plan {
 
 impl Report for Plan {
     fn text(&self, color: bool) -> String {
+        if self.changes.is_empty() {
+            // It failed before there was a plan.
+            return String::new();
+        }
         let mut text = changes(&self.changes, color);
         if !self.offers.is_empty() {
             let rows = self.offers.iter().take(SHOWN).map(|offer| {

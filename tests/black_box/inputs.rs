@@ -21,7 +21,15 @@ fn every_mistake_of_the_file_is_reported_with_its_line() {
         "name: Worker\ncontainer:\n  imag: x\ninstance:\n  volume: {size: 30}\nlifetime: {max: soon}\nnonsense: 1\n",
     );
     let run = folder.spotctl(&["--sandbox", "up"]).exits(2);
-    for text in ["spotctl.yaml:1", "spotctl.yaml:3", "spotctl.yaml:5", "spotctl.yaml:6", "spotctl.yaml:7", "image", "mistakes in"] {
+    for text in [
+        "spotctl.yaml:1",
+        "spotctl.yaml:3",
+        "spotctl.yaml:5",
+        "spotctl.yaml:6",
+        "spotctl.yaml:7",
+        "image",
+        "mistakes in",
+    ] {
         assert!(run.stderr().contains(text), "lacks `{text}`: {run}");
     }
     let document = folder.spotctl(&["--sandbox", "up", "-o", "json"]).exits(2).json();

@@ -82,6 +82,7 @@ fn more_workers_are_launched_beside_those_that_run_and_none_is_ended_for_fewer()
 #[test]
 fn the_template_alone_gives_the_right_worker() {
     let aws = example();
+    aws.weather("profile-delay 0s");
     aws.spotctl(&["apply"]).exits(0);
     let launched = aws.boto3("run_template.py", &["spotctl-worker-gpu"]);
     let worker = &launched[0];
@@ -97,7 +98,9 @@ fn the_template_alone_gives_the_right_worker() {
     assert_eq!(worker["MetadataOptions"]["HttpTokens"], json!("required"));
     assert_eq!(worker["MetadataOptions"]["HttpPutResponseHopLimit"], json!(2));
     assert_eq!(worker["MetadataOptions"]["InstanceMetadataTags"], json!("enabled"));
-    assert!(worker["IamInstanceProfile"]["Arn"].as_str().expect("a profile").ends_with("spotctl-worker-gpu-ap-northeast-2"));
+    assert!(
+        worker["IamInstanceProfile"]["Arn"].as_str().expect("a profile").ends_with("spotctl-worker-gpu-ap-northeast-2")
+    );
     assert_eq!(worker["NetworkInterfaces"][0]["Groups"].as_array().map(Vec::len), Some(1));
     assert!(!worker["UserData"].as_str().expect("user data").is_empty());
     assert_eq!(tags["spotctl:stack"], "worker-gpu");
@@ -115,7 +118,8 @@ fn apply_follows_the_file_and_prunes_old_versions() {
     let aws = Served::with(MINIMAL);
     aws.spotctl(&["apply"]).exits(0);
     aws.spotctl(&["plan", "--detailed-exitcode"]).exits(10);
-    aws.folder.write("spotctl.yaml", &format!("{MINIMAL}instance: {{volume: {{size: 200GiB}}}}\nlifetime: {{max: 2h}}\n"));
+    aws.folder
+        .write("spotctl.yaml", &format!("{MINIMAL}instance: {{volume: {{size: 200GiB}}}}\nlifetime: {{max: 2h}}\n"));
     let changed = aws.spotctl(&["apply", "-o", "json"]).exits(0).json();
     assert_eq!(actions(&changed).get("update"), Some(&2), "both templates: {changed:#}");
     let versions = aws.boto3("versions.py", &["spotctl-w"]);

@@ -55,6 +55,7 @@ fn ups_that_rank_the_zones_differently_end_with_one_worker() {
 #[test]
 fn workers_of_an_api_server_count_and_are_never_ended_by_up() {
     let aws = Served::with(MINIMAL);
+    aws.weather("profile-delay 0s");
     aws.spotctl(&["apply"]).exits(0);
     aws.boto3("run_template.py", &["spotctl-w", "3"]);
     let before: BTreeSet<String> = ids(&aws);
@@ -112,7 +113,9 @@ fn an_up_that_is_killed_right_after_the_launch_is_finished_by_the_next() {
 
 #[test]
 fn every_creation_whose_answer_is_lost_is_found_again() {
-    for operation in ["CreateSecurityGroup", "CreateRole", "CreateInstanceProfile", "PutParameter", "CreateLaunchTemplate"] {
+    for operation in
+        ["CreateSecurityGroup", "CreateRole", "CreateInstanceProfile", "PutParameter", "CreateLaunchTemplate"]
+    {
         let aws = Served::with(MINIMAL);
         aws.folder.write(".env", "A=1\n");
         aws.weather(&format!("fail {operation} drop 1"));

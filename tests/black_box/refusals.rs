@@ -10,7 +10,8 @@ fn a_quota_of_zero_is_called_a_quota_and_never_capacity() {
     for quota in ["quota G=0", "quota P=0", "quota P5=0"] {
         aws.weather(quota);
     }
-    let run = aws.spotctl(&["up", "-o", "json"]).exits(3).says("quota L-3819A6DF").says("0 vCPUs").does_not_say("apacity");
+    let run =
+        aws.spotctl(&["up", "-o", "json"]).exits(3).says("quota L-3819A6DF").says("0 vCPUs").does_not_say("apacity");
     let document = run.json();
     assert_eq!(document["error"]["kind"], json!("quota"));
     assert_eq!(document["error"]["code"], json!("MaxSpotInstanceCountExceeded"));
@@ -40,9 +41,27 @@ fn dry_pools_are_passed_over_and_all_dry_names_each() {
 
 #[test]
 fn a_cap_below_the_cheapest_names_the_price_it_would_take_and_makes_nothing() {
-    let aws = Served::with(MINIMAL);
-    aws.spotctl(&["up", "--max-price", "0.0001"]).exits(4).says("--max-price 0.");
+    let aws = Served::with(&format!("{MINIMAL}instance: {{types: [g4dn.xlarge]}}\n"));
+    aws.spotctl(&["up", "--max-price", "0.0001"]).exits(4).says("price cap").says("--max-price 0.");
     assert_eq!(aws.leftovers(), Vec::<String>::new());
+}
+
+#[test]
+fn a_pool_without_a_price_is_tried_last_under_a_cap_which_aws_enforces() {
+    let aws = Served::with(MINIMAL);
+    let priced = |run: &serde_json::Value| {
+        let offers = run["offers"].as_array().cloned().unwrap_or_default();
+        offers.iter().map(|offer| offer["price"].is_string()).collect::<Vec<_>>()
+    };
+    let without_cap = priced(&aws.spotctl(&["plan", "-o", "json"]).exits(0).json());
+    assert!(without_cap.iter().all(|is_priced| *is_priced), "{without_cap:?}");
+    let file = format!("{MINIMAL}instance: {{max_price: 0.0001}}\n");
+    aws.folder.write("spotctl.yaml", &file);
+    let plan = aws.spotctl(&["plan", "-o", "json"]).exits(0).json();
+    assert!(!priced(&plan).is_empty() && priced(&plan).iter().all(|is_priced| !is_priced), "{plan:#}");
+    let up = aws.spotctl(&["up", "-o", "json"]).exits(4).says("price cap").json();
+    assert_eq!(up["error"]["code"], json!("SpotMaxPriceTooLow"));
+    assert!(aws.live().is_empty());
 }
 
 #[test]

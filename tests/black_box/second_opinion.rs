@@ -8,11 +8,15 @@ use serde_json::json;
 use super::support::{Folder, MINIMAL, column, python, python_command, python_json};
 
 /// What moto does not model, and what is therefore not asked of it here. The embedded AWS is asked.
-const GAPS: [(&str, &str); 4] = [
+const GAPS: [(&str, &str); 5] = [
+    ("a public default VPC", "its default VPC has no route to an internet gateway: the test makes one"),
     ("client tokens", "each RunInstances launches, whatever its token: no race is run against it"),
     ("SpotInstanceRequestId", "instances lack it: `spot_request` is null"),
     ("Deep Learning parameters", "not among its public parameters: the test puts an image id where one would stand"),
-    ("Spot prices", "the same made-up price for few types: `max_price` is set, so that offers without a price are tried"),
+    (
+        "Spot prices",
+        "the same made-up price for few types: `max_price` is set, so that offers without a price are tried",
+    ),
 ];
 
 struct Moto {
@@ -61,7 +65,7 @@ fn moto_sees_the_same_life_of_a_worker() {
     assert!(GAPS.iter().all(|(gap, why)| !gap.is_empty() && !why.is_empty()));
     let moto = Moto::start();
     let environment = moto.environment();
-    let image = python_json("an_image.py", &[], &environment);
+    let image = python_json("moto_setup.py", &[], &environment);
     let image = image.as_str().expect("an image id");
     let file = format!("{MINIMAL}instance: {{types: [g4dn.xlarge], ami: {image}, max_price: 5}}\n");
     let folder = Folder::with(&file);

@@ -233,11 +233,8 @@ pub(crate) fn python_json(script: &str, arguments: &[&str], environment: &[(&str
 pub(crate) fn python_command(script: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let python = python();
     let mut command = Command::new(python);
-    let path = format!(
-        "{}:{}",
-        python.parent().expect("a folder").display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
+    let path =
+        format!("{}:{}", python.parent().expect("a folder").display(), std::env::var("PATH").unwrap_or_default());
     command
         .arg(root().join("tests/python").join(script))
         .args(arguments)

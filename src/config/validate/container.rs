@@ -27,6 +27,20 @@ impl Values {
         let buckets = access.buckets.iter().map(|(bucket, _)| bucket);
         let texts = image.into_iter().chain(&access.queues).chain(buckets);
         self.plain.extend(texts.flat_map(Text::keys).map(str::to_owned));
+        access.statements.iter().for_each(|statement| keys_within(statement, &mut self.plain));
+    }
+}
+
+/// The `${X}` of a statement; IAM's own variables, such as `${aws:username}`, are no keys.
+fn keys_within(value: &serde_json::Value, keys: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::String(text) => {
+            let parsed: Option<Text> = text.parse().ok();
+            keys.extend(parsed.iter().flat_map(Text::keys).map(str::to_owned));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| keys_within(item, keys)),
+        serde_json::Value::Object(entries) => entries.values().for_each(|item| keys_within(item, keys)),
+        _ => {}
     }
 }
 

@@ -1,0 +1,145 @@
+//! The sandbox as the SDK's HTTP client: calls go through the SDK's own serializers, signers and retries, and never touch a
+//! socket.
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::{Reply, Sandbox};
+
+/// An HTTP client whose every request this sandbox answers.
+#[must_use]
+pub fn http_client(sandbox: Sandbox) -> SharedHttpClient {
+    SharedHttpClient::new(Client(sandbox))
+}
+
+#[derive(Debug, Clone)]
+struct Client(Sandbox);
+
+impl HttpClient for Client {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for Client {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let sandbox = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = into_http(&request)?;
+            match sandbox.respond(&request).await {
+                Ok(Reply::Answer(response)) => from_http(response),
+                Ok(Reply::Dropped) => Err(ConnectorError::io("the sandbox's weather broke the connection".into())),
+                Err(error) => Err(ConnectorError::other(error.into(), None)),
+            }
+        })
+    }
+}
+
+fn into_http(request: &HttpRequest) -> Result<Request<Bytes>, ConnectorError> {
+    let unusable = |error: Box<dyn std::error::Error + Send + Sync>| ConnectorError::user(error);
+    let body = request.body().bytes().ok_or_else(|| unusable("the sandbox takes no streamed body".into()))?;
+    let mut built = Request::builder().method(request.method()).uri(request.uri());
+    for (name, value) in request.headers() {
+        built = built.header(name, value);
+    }
+    built.body(Bytes::copy_from_slice(body)).map_err(|error| unusable(error.into()))
+}
+
+fn from_http(response: Response<Bytes>) -> Result<HttpResponse, ConnectorError> {
+    let (parts, body) = response.into_parts();
+    let response = Response::from_parts(parts, SdkBody::from(body));
+    HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_types::retry::RetryConfig;
+
+    use super::*;
+
+    fn config(sandbox: &Sandbox) -> SdkConfig {
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client(sandbox.clone()))
+            .build()
+    }
+
+    fn set(sandbox: &Sandbox, words: &str) {
+        sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_sdk_is_understood_and_understands() {
+        let sandbox = Sandbox::in_memory();
+        let config = config(&sandbox);
+        let caller = aws_sdk_sts::Client::new(&config).get_caller_identity().send().await.unwrap();
+        assert_eq!(caller.account(), Some("123456789012"));
+        let ssm = aws_sdk_ssm::Client::new(&config);
+        let kind = aws_sdk_ssm::types::ParameterType::SecureString;
+        ssm.put_parameter().name("/a/B").value("ä $x").r#type(kind).send().await.unwrap();
+        let found = ssm.get_parameters_by_path().path("/a").with_decryption(true).send().await.unwrap();
+        assert_eq!(found.parameters()[0].value(), Some("ä $x"));
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_leaves_its_effect_and_a_refused_call_none() {
+        let sandbox = Sandbox::in_memory();
+        let ssm = aws_sdk_ssm::Client::new(&config(&sandbox));
+        let put =
+            |name: &str| ssm.put_parameter().name(name).value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
+        set(&sandbox, "fail PutParameter drop 1");
+        assert!(put("/a/B").send().await.unwrap_err().into_service_error().to_string().contains("unhandled"));
+        set(&sandbox, "fail PutParameter refuse 1");
+        assert!(put("/a/C").send().await.is_err());
+        let found = ssm.get_parameters_by_path().path("/a").send().await.unwrap();
+        let names: Vec<_> = found.parameters().iter().filter_map(|p| p.name()).collect();
+        assert_eq!(names, ["/a/B"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn latency_is_time_that_passes_beside_other_calls() {
+        let sandbox = Sandbox::in_memory();
+        set(&sandbox, "latency 50ms");
+        let sts = aws_sdk_sts::Client::new(&config(&sandbox));
+        let began = tokio::time::Instant::now();
+        let (one, other) = futures::join!(sts.get_caller_identity().send(), sts.get_caller_identity().send());
+        assert!(one.is_ok() && other.is_ok());
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(50) && took < Duration::from_millis(100), "{took:?}");
+    }
+
+    #[test]
+    fn two_at_once_on_one_file_lose_nothing() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let state = folder.path().join("sub/sandbox.json");
+        let threads: Vec<_> = (0..4)
+            .map(|thread| {
+                let sandbox = Sandbox::open(state.clone()).unwrap();
+                std::thread::spawn(move || {
+                    for index in 0..10 {
+                        sandbox
+                            .change(|world| world.weather.prices.insert(format!("{thread} {index}"), String::new()))
+                            .unwrap();
+                    }
+                })
+            })
+            .collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(Sandbox::open(state).unwrap().weather().unwrap().prices.len(), 40);
+    }
+}

@@ -1,0 +1,49 @@
+//! EC2: what spotctl uses of it, as AWS documents it.
+//!
+//! Each module below owns the operations of one kind of thing. A region is furnished with what a fresh account has at its
+//! first call, and what the clock has brought since the last call is settled before each.
+
+use super::call::{AwsError, Call};
+use super::wire::query::Query;
+use super::wire::xml::Element;
+
+pub mod catalog;
+pub mod filter;
+pub mod images;
+pub mod instance_types;
+pub mod instances;
+pub mod launch_data;
+pub mod launch_templates;
+pub mod network;
+pub mod placement;
+pub mod prices;
+pub mod run_instances;
+pub mod security_groups;
+pub mod spot_requests;
+pub mod state;
+pub mod tags;
+pub mod volumes;
+
+pub use state::State;
+
+/// Answers an operation: the children of `<OperationResponse>`, without the request id.
+///
+/// # Errors
+/// AWS's refusal.
+pub fn handle(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let (region, now) = (call.region.clone(), call.now);
+    network::furnish(call.world, &region);
+    let state = &mut call.world.region(&region).ec2;
+    placement::settle(state, now);
+    placement::forget(state, now);
+    match call.operation.as_str() {
+        "DescribeImages" => return images::describe(call, input),
+        "DescribeInstanceTypes" => return instance_types::describe(call, input),
+        "DescribeInstanceTypeOfferings" => return instance_types::describe_offerings(call, input),
+        "DescribeSpotPriceHistory" => return prices::describe(call, input),
+        _ => {}
+    }
+    let services = [network::handle, security_groups::handle, launch_templates::handle, instances::handle];
+    let answer = services.iter().find_map(|service| service(call, input));
+    answer.unwrap_or_else(|| Err(AwsError::unknown_operation(&call.operation)))
+}

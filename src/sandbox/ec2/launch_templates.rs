@@ -1,0 +1,323 @@
+//! Launch templates and their versions.
+
+use std::collections::BTreeMap;
+
+use super::filter::{Filters, dry_run, page};
+use super::instances::answer::{tag_set, time};
+use super::launch_data::{self, merge};
+use super::network::tag_new;
+use super::state::{LaunchData, LaunchTemplate, State, Version};
+use crate::sandbox::call::{AwsError, Call};
+use crate::sandbox::wire::query::Query;
+use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
+use crate::sandbox::world::ACCOUNT;
+
+/// Answers this module's operations.
+pub fn handle(call: &mut Call<'_>, input: &Query) -> Option<Result<Vec<Element>, AwsError>> {
+    Some(match call.operation.as_str() {
+        "CreateLaunchTemplate" => create(call, input),
+        "CreateLaunchTemplateVersion" => create_version(call, input),
+        "ModifyLaunchTemplate" => modify(call, input),
+        "DescribeLaunchTemplates" => describe(call, input),
+        "DescribeLaunchTemplateVersions" => describe_versions(call, input),
+        "DeleteLaunchTemplateVersions" => delete_versions(call, input),
+        "DeleteLaunchTemplate" => delete(call, input),
+        _ => return None,
+    })
+}
+
+/// A version that a launch names.
+#[derive(Debug, Clone)]
+pub struct Resolved {
+    /// `lt-…`.
+    pub id: String,
+    /// Its number.
+    pub version: i64,
+    /// What it says.
+    pub data: LaunchData,
+}
+
+/// Finds what `LaunchTemplate` in `RunInstances` means; without a version the default one.
+///
+/// # Errors
+/// No such template, no such version.
+pub fn resolve(call: &Call<'_>, specification: &Query) -> Result<Resolved, AwsError> {
+    let none = State::default();
+    let state = call.world.regions.get(&call.region).map_or(&none, |region| &region.ec2);
+    let id = find(state, specification)?;
+    let template = &state.launch_templates[&id];
+    let version = specification.optional("Version").filter(|text| !text.is_empty());
+    let number = number(&id, template, version.as_deref().unwrap_or("$Default"))?;
+    Ok(Resolved { version: number, data: template.versions[&number].data.clone(), id })
+}
+
+fn here<'a>(call: &'a mut Call<'_>) -> &'a mut State {
+    let region = call.region.clone();
+    &mut call.world.region(&region).ec2
+}
+
+/// By id or by name; one of them must be given.
+fn find(state: &State, input: &Query) -> Result<String, AwsError> {
+    let (id, name) = (input.optional("LaunchTemplateId"), input.optional("LaunchTemplateName"));
+    match (id.filter(|text| !text.is_empty()), name.filter(|text| !text.is_empty())) {
+        (Some(id), None) => {
+            if state.launch_templates.contains_key(&id) {
+                return Ok(id);
+            }
+            let message = format!("The specified launch template, with template ID {id}, does not exist.");
+            Err(AwsError::new("InvalidLaunchTemplateId.NotFound", message))
+        }
+        (None, Some(name)) => by_name(state, &name).ok_or_else(|| no_name(&name)),
+        (Some(_), Some(_)) => {
+            let message = "Provide only one of the parameters: launchTemplateId, launchTemplateName.";
+            Err(AwsError::new("InvalidParameterCombination", message))
+        }
+        (None, None) => {
+            let message = "Either 'LaunchTemplateId' or 'LaunchTemplateName' must be specified";
+            Err(AwsError::new("MissingParameter", message))
+        }
+    }
+}
+
+fn by_name(state: &State, name: &str) -> Option<String> {
+    state.launch_templates.iter().find(|(_, template)| template.name == name).map(|(id, _)| id.clone())
+}
+
+fn no_name(name: &str) -> AwsError {
+    let message = format!("The specified launch template, with template name {name}, does not exist.");
+    AwsError::new("InvalidLaunchTemplateName.NotFoundException", message)
+}
+
+fn number(id: &str, template: &LaunchTemplate, text: &str) -> Result<i64, AwsError> {
+    let number = match text {
+        "$Default" => Some(template.default_version),
+        "$Latest" => template.versions.keys().next_back().copied(),
+        text => text.parse().ok(),
+    };
+    number.filter(|number| template.versions.contains_key(number)).ok_or_else(|| {
+        let message = format!("Could not find the specified version {text} for the launch template with ID {id}.");
+        AwsError::new("InvalidLaunchTemplateId.VersionNotFound", message)
+    })
+}
+
+fn template_item(state: &State, id: &str) -> Vec<Element> {
+    let template = &state.launch_templates[id];
+    vec![
+        leaf("launchTemplateId", id),
+        leaf("launchTemplateName", &template.name),
+        leaf("createTime", time(template.created_at)),
+        leaf("createdBy", format!("arn:aws:iam::{ACCOUNT}:user/sandbox")),
+        leaf("defaultVersionNumber", template.default_version),
+        leaf("latestVersionNumber", template.latest_version),
+        tag_set(state, id),
+    ]
+}
+
+fn version_item(id: &str, template: &LaunchTemplate, number: i64) -> Vec<Element> {
+    let version = &template.versions[&number];
+    let mut item = vec![
+        leaf("launchTemplateId", id),
+        leaf("launchTemplateName", &template.name),
+        leaf("versionNumber", number),
+        leaf("createTime", time(version.created_at)),
+        leaf("createdBy", format!("arn:aws:iam::{ACCOUNT}:user/sandbox")),
+        leaf("defaultVersion", number == template.default_version),
+        launch_data::to_xml(&version.data),
+    ];
+    item.extend(maybe("versionDescription", version.description.as_ref()));
+    item
+}
+
+fn data_of(input: &Query) -> Result<LaunchData, AwsError> {
+    let data = input.structure("LaunchTemplateData").ok_or_else(|| {
+        AwsError::new("MissingParameter", "The request must contain the parameter LaunchTemplateData")
+    })?;
+    let data = launch_data::parse_template(data)?;
+    if !data.interfaces.is_empty() && !data.security_groups.is_empty() {
+        let message = "Network interfaces and instance-level security groups may not be specified on the same request";
+        return Err(AwsError::new("InvalidParameterCombination", message));
+    }
+    for tags in data.tags.values() {
+        super::tags::check(tags)?;
+    }
+    Ok(data)
+}
+
+fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let name = input.required("LaunchTemplateName")?;
+    let description = input.optional("VersionDescription");
+    let token = input.optional("ClientToken");
+    let fingerprint = input.fingerprint(&["ClientToken"]);
+    let data = data_of(input)?;
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || "().-/_".contains(c);
+    if !(3..=128).contains(&name.len()) || !name.chars().all(is_fine) {
+        let message = format!("Launch template name {name} is malformed: 3 to 128 letters, digits and ()./_-");
+        return Err(AwsError::new("InvalidLaunchTemplateName.MalformedException", message));
+    }
+    let state = here(call);
+    let earlier = token.as_ref().and_then(|token| {
+        let used = |template: &LaunchTemplate| template.client_token.as_ref().is_some_and(|(known, _)| known == token);
+        state.launch_templates.iter().find(|(_, template)| used(template))
+    });
+    if let Some((id, template)) = earlier {
+        // The retry of a call whose answer was lost.
+        let is_same = template.client_token.as_ref().is_some_and(|(_, of)| *of == fingerprint);
+        if !is_same {
+            let message = "The client token was used before with other parameters";
+            return Err(AwsError::new("IdempotentParameterMismatch", message));
+        }
+        // Its tags are on it already.
+        for specification in input.structures("TagSpecification") {
+            let _ = specification.optional("ResourceType");
+            for tag in specification.structures("Tag") {
+                let _ = (tag.optional("Key"), tag.optional("Value"));
+            }
+        }
+        return Ok(vec![node("launchTemplate", template_item(state, id))]);
+    }
+    if by_name(state, &name).is_some() {
+        let message = format!("Launch template name already in use.: {name}");
+        return Err(AwsError::new("InvalidLaunchTemplateName.AlreadyExistsException", message));
+    }
+    dry_run(input)?;
+    let id = call.world.new_id("lt");
+    let created_at = call.now.as_second();
+    let version = Version { description, created_at, data };
+    let template = LaunchTemplate {
+        name,
+        created_at,
+        default_version: 1,
+        latest_version: 1,
+        versions: BTreeMap::from([(1, version)]),
+        client_token: token.map(|token| (token, fingerprint)),
+    };
+    here(call).launch_templates.insert(id.clone(), template);
+    tag_new(call, input, "launch-template", &id)?;
+    Ok(vec![node("launchTemplate", template_item(here(call), &id))])
+}
+
+fn create_version(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let id = find(here(call), input)?;
+    let description = input.optional("VersionDescription");
+    let source = input.optional("SourceVersion");
+    // Accepted as AWS does; two versions of one content are no harm, so the token is not remembered.
+    let _ = input.optional("ClientToken");
+    let mut data = data_of(input)?;
+    let created_at = call.now.as_second();
+    if let Some(source) = source {
+        let template = &here(call).launch_templates[&id];
+        let number = number(&id, template, &source)?;
+        data = merge(&template.versions[&number].data, &data);
+    }
+    dry_run(input)?;
+    let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
+    template.latest_version += 1;
+    let number = template.latest_version;
+    template.versions.insert(number, Version { description, created_at, data });
+    Ok(vec![node("launchTemplateVersion", version_item(&id, template, number))])
+}
+
+fn modify(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let id = find(here(call), input)?;
+    let _ = input.optional("ClientToken");
+    let version = input.optional("SetDefaultVersion");
+    dry_run(input)?;
+    if let Some(version) = version {
+        let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
+        template.default_version = number(&id, template, &version)?;
+    }
+    Ok(vec![node("launchTemplate", template_item(here(call), &id))])
+}
+
+fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let (ids, names) = (input.list("LaunchTemplateId"), input.list("LaunchTemplateName"));
+    let filters = Filters::read(input)?;
+    let state = here(call);
+    if let Some(id) = ids.iter().find(|id| !state.launch_templates.contains_key(*id)) {
+        let message = format!("The specified launch template, with template ID {id}, does not exist.");
+        return Err(AwsError::new("InvalidLaunchTemplateId.NotFound", message));
+    }
+    if let Some(name) = names.iter().find(|name| by_name(state, name).is_none()) {
+        return Err(no_name(name));
+    }
+    let mut items = Vec::new();
+    for (id, template) in &state.launch_templates {
+        let is_asked = (ids.is_empty() || ids.contains(id)) && (names.is_empty() || names.contains(&template.name));
+        let values = |name: &str| match name {
+            "launch-template-name" => Some(vec![template.name.clone()]),
+            "create-time" => Some(vec![time(template.created_at)]),
+            _ => None,
+        };
+        if is_asked && filters.accept(state.tags.get(id), values)? {
+            items.push(template_item(state, id));
+        }
+    }
+    let (items, next) = page(input, items, 1..=200)?;
+    dry_run(input)?;
+    let mut answer = vec![list("launchTemplates", "item", items)];
+    answer.extend(maybe("nextToken", next));
+    Ok(answer)
+}
+
+fn describe_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let asked = input.list("LaunchTemplateVersion");
+    let bound = |name: &str| input.number(name);
+    let (least, most) = (bound("MinVersion")?.unwrap_or(0), bound("MaxVersion")?.unwrap_or(i64::MAX));
+    let state = here(call);
+    let id = find(state, input)?;
+    let template = &state.launch_templates[&id];
+    let numbers: Vec<i64> = if asked.is_empty() {
+        template.versions.keys().rev().copied().filter(|number| (least..=most).contains(number)).collect()
+    } else {
+        let mut numbers = asked.iter().map(|text| number(&id, template, text)).collect::<Result<Vec<_>, _>>()?;
+        numbers.dedup();
+        numbers
+    };
+    let items = numbers.into_iter().map(|number| version_item(&id, template, number)).collect();
+    let (items, next) = page(input, items, 1..=200)?;
+    dry_run(input)?;
+    let mut answer = vec![list("launchTemplateVersionSet", "item", items)];
+    answer.extend(maybe("nextToken", next));
+    Ok(answer)
+}
+
+fn delete_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let asked = input.list("LaunchTemplateVersion");
+    let id = find(here(call), input)?;
+    dry_run(input)?;
+    let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
+    let (mut done, mut left) = (Vec::new(), Vec::new());
+    for text in asked {
+        let item = vec![
+            leaf("launchTemplateId", &id),
+            leaf("launchTemplateName", &template.name),
+            leaf("versionNumber", &text),
+        ];
+        let refuse = |code: &str, message: &str| {
+            let mut item = item.clone();
+            item.push(node("responseError", vec![leaf("code", code), leaf("message", message)]));
+            item
+        };
+        match text.parse::<i64>() {
+            Ok(number) if number == template.default_version => {
+                left.push(refuse("unexpectedError", "The default version cannot be deleted"));
+            }
+            Ok(number) if template.versions.remove(&number).is_some() => done.push(item),
+            _ => left.push(refuse("launchTemplateVersionDoesNotExist", "The version does not exist")),
+        }
+    }
+    Ok(vec![
+        list("successfullyDeletedLaunchTemplateVersionSet", "item", done),
+        list("unsuccessfullyDeletedLaunchTemplateVersionSet", "item", left),
+    ])
+}
+
+fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let id = find(here(call), input)?;
+    dry_run(input)?;
+    let item = template_item(here(call), &id);
+    let state = here(call);
+    state.launch_templates.remove(&id);
+    state.tags.remove(&id);
+    Ok(vec![node("launchTemplate", item)])
+}

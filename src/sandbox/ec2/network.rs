@@ -1,0 +1,535 @@
+//! VPCs, subnets, routes, zones. A fresh region has a default VPC with a public default subnet in each zone, as a fresh
+//! account has.
+
+use std::collections::BTreeMap;
+
+use super::catalog;
+use super::filter::{Filters, dry_run, page};
+use super::instances::answer::tag_set;
+use super::placement::{InstanceState, state_of};
+use super::state::{RouteTable, State, Subnet, Vpc};
+use crate::sandbox::call::{AwsError, Call};
+use crate::sandbox::wire::query::Query;
+use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
+use crate::sandbox::world::{ACCOUNT, World};
+
+/// Where a public subnet's traffic goes.
+const ANYWHERE: &str = "0.0.0.0/0";
+
+/// Makes what a fresh region has, once.
+pub fn furnish(world: &mut World, region: &str) {
+    if world.region(region).ec2.is_furnished {
+        return;
+    }
+    let vpc = make_vpc(world, region, "172.31.0.0/16", true);
+    let gateway = world.new_id("igw");
+    let subnets: Vec<(String, Subnet)> = catalog::zones(region)
+        .into_iter()
+        .enumerate()
+        .map(|(index, zone)| {
+            let cidr = format!("172.31.{}.0/20", index * 16);
+            (world.new_id("subnet"), Subnet { vpc: vpc.clone(), zone, cidr, is_default: true })
+        })
+        .collect();
+    let state = &mut world.region(region).ec2;
+    state.internet_gateways.insert(gateway.clone(), Some(vpc.clone()));
+    state.subnets.extend(subnets);
+    if let Some(table) = state.route_tables.values_mut().find(|table| table.vpc == vpc) {
+        table.routes.insert(ANYWHERE.to_owned(), gateway);
+    }
+    state.is_furnished = true;
+}
+
+/// A VPC comes with a main route table and a default security group.
+fn make_vpc(world: &mut World, region: &str, cidr: &str, is_default: bool) -> String {
+    let (vpc, table, association, group) =
+        (world.new_id("vpc"), world.new_id("rtb"), world.new_id("rtbassoc"), world.new_id("sg"));
+    let rules = super::security_groups::default_rules(world, &group);
+    let state = &mut world.region(region).ec2;
+    state.vpcs.insert(vpc.clone(), Vpc { cidr: cidr.to_owned(), is_default });
+    let main = RouteTable {
+        vpc: vpc.clone(),
+        main: Some(association),
+        associations: BTreeMap::new(),
+        routes: BTreeMap::new(),
+    };
+    state.route_tables.insert(table, main);
+    let default = super::state::SecurityGroup {
+        name: "default".to_owned(),
+        description: "default VPC security group".to_owned(),
+        vpc: vpc.clone(),
+        created_at: 0,
+        rules,
+    };
+    state.security_groups.insert(group, default);
+    vpc
+}
+
+/// Answers this module's operations.
+pub fn handle(call: &mut Call<'_>, input: &Query) -> Option<Result<Vec<Element>, AwsError>> {
+    let operation: fn(&mut Call<'_>, &Query) -> Result<Vec<Element>, AwsError> = match call.operation.as_str() {
+        "DescribeVpcs" => describe_vpcs,
+        "DescribeSubnets" => describe_subnets,
+        "DescribeRouteTables" => describe_route_tables,
+        "DescribeInternetGateways" => describe_internet_gateways,
+        "DescribeAvailabilityZones" => describe_zones,
+        "DescribeRegions" => describe_regions,
+        "CreateVpc" => create_vpc,
+        "CreateSubnet" => create_subnet,
+        "CreateInternetGateway" => create_internet_gateway,
+        "AttachInternetGateway" => attach_internet_gateway,
+        "CreateRouteTable" => create_route_table,
+        "CreateRoute" => create_route,
+        "AssociateRouteTable" => associate_route_table,
+        "DeleteSubnet" => delete_subnet,
+        "DeleteVpc" => delete_vpc,
+        _ => return None,
+    };
+    Some(operation(call, input))
+}
+
+fn here<'a>(call: &'a mut Call<'_>) -> &'a mut State {
+    let region = call.region.clone();
+    &mut call.world.region(&region).ec2
+}
+
+fn missing(kind: &str, what: &str, id: &str) -> AwsError {
+    AwsError::new(format!("Invalid{kind}.NotFound"), format!("The {what} '{id}' does not exist"))
+}
+
+fn all_known(ids: &[String], known: impl Fn(&str) -> bool, refuse: impl Fn(&str) -> AwsError) -> Result<(), AwsError> {
+    ids.iter().find(|id| !known(id)).map_or(Ok(()), |id| Err(refuse(id)))
+}
+
+fn no_vpc(id: &str) -> AwsError {
+    missing("VpcID", "vpc ID", id)
+}
+
+fn no_subnet(id: &str) -> AwsError {
+    missing("SubnetID", "subnet ID", id)
+}
+
+fn no_table(id: &str) -> AwsError {
+    missing("RouteTableID", "routeTable ID", id)
+}
+
+fn is_asked(ids: &[String], id: &str) -> bool {
+    ids.is_empty() || ids.iter().any(|asked| asked == id)
+}
+
+fn one(text: &str) -> Option<Vec<String>> {
+    Some(vec![text.to_owned()])
+}
+
+/// A page of items in the list `name`.
+fn answer(input: &Query, name: &str, items: Vec<Vec<Element>>) -> Result<Vec<Element>, AwsError> {
+    let (items, next) = page(input, items, 5..=1000)?;
+    dry_run(input)?;
+    let mut answer = vec![list(name, "item", items)];
+    answer.extend(maybe("nextToken", next));
+    Ok(answer)
+}
+
+fn vpc_item(state: &State, id: &str, vpc: &Vpc) -> Vec<Element> {
+    vec![
+        leaf("vpcId", id),
+        leaf("ownerId", ACCOUNT),
+        leaf("state", "available"),
+        leaf("cidrBlock", &vpc.cidr),
+        leaf("dhcpOptionsId", "default"),
+        leaf("instanceTenancy", "default"),
+        leaf("isDefault", vpc.is_default),
+        tag_set(state, id),
+    ]
+}
+
+fn describe_vpcs(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let ids = input.list("VpcId");
+    let filters = Filters::read(input)?;
+    let state = here(call);
+    all_known(&ids, |id| state.vpcs.contains_key(id), no_vpc)?;
+    let mut items = Vec::new();
+    for (id, vpc) in state.vpcs.iter().filter(|(id, _)| is_asked(&ids, id)) {
+        let values = |name: &str| match name {
+            "vpc-id" => one(id),
+            "is-default" | "isDefault" => one(&vpc.is_default.to_string()),
+            "cidr" | "cidr-block" => one(&vpc.cidr),
+            "state" => one("available"),
+            "owner-id" => one(ACCOUNT),
+            _ => None,
+        };
+        if filters.accept(state.tags.get(id), values)? {
+            items.push(vpc_item(state, id, vpc));
+        }
+    }
+    answer(input, "vpcSet", items)
+}
+
+/// Addresses left: AWS keeps five of each subnet, instances have the others.
+fn free_addresses(state: &State, id: &str, subnet: &Subnet, now: jiff::Timestamp) -> u32 {
+    let bits: u32 = subnet.cidr.split('/').nth(1).and_then(|bits| bits.parse().ok()).unwrap_or(24);
+    let taken = state
+        .instances
+        .values()
+        .filter(|instance| instance.subnet == id && state_of(instance, now) != InstanceState::Terminated)
+        .count();
+    (1_u32 << (32 - bits.min(32)).min(31)).saturating_sub(5).saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
+}
+
+fn subnet_item(state: &State, id: &str, subnet: &Subnet, now: jiff::Timestamp) -> Vec<Element> {
+    vec![
+        leaf("subnetId", id),
+        leaf("subnetArn", format!("arn:aws:ec2:{}:{ACCOUNT}:subnet/{id}", catalog::region_of(&subnet.zone))),
+        leaf("state", "available"),
+        leaf("ownerId", ACCOUNT),
+        leaf("vpcId", &subnet.vpc),
+        leaf("cidrBlock", &subnet.cidr),
+        node("ipv6CidrBlockAssociationSet", vec![]),
+        leaf("availableIpAddressCount", free_addresses(state, id, subnet, now)),
+        leaf("availabilityZone", &subnet.zone),
+        leaf("availabilityZoneId", catalog::zone_id(&subnet.zone)),
+        leaf("defaultForAz", subnet.is_default),
+        leaf("mapPublicIpOnLaunch", subnet.is_default),
+        leaf("assignIpv6AddressOnCreation", false),
+        leaf("ipv6Native", false),
+        tag_set(state, id),
+    ]
+}
+
+fn describe_subnets(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let ids = input.list("SubnetId");
+    let filters = Filters::read(input)?;
+    let now = call.now;
+    let state = here(call);
+    all_known(&ids, |id| state.subnets.contains_key(id), no_subnet)?;
+    let mut items = Vec::new();
+    for (id, subnet) in state.subnets.iter().filter(|(id, _)| is_asked(&ids, id)) {
+        let values = |name: &str| match name {
+            "subnet-id" => one(id),
+            "vpc-id" => one(&subnet.vpc),
+            "availability-zone" | "availabilityZone" => one(&subnet.zone),
+            "availability-zone-id" => one(&catalog::zone_id(&subnet.zone)),
+            "cidr-block" | "cidr" => one(&subnet.cidr),
+            "default-for-az" | "defaultForAz" => one(&subnet.is_default.to_string()),
+            "map-public-ip-on-launch" => one(&subnet.is_default.to_string()),
+            "state" => one("available"),
+            _ => None,
+        };
+        if filters.accept(state.tags.get(id), values)? {
+            items.push(subnet_item(state, id, subnet, now));
+        }
+    }
+    answer(input, "subnetSet", items)
+}
+
+fn table_item(state: &State, id: &str, table: &RouteTable) -> Vec<Element> {
+    let association = |subnet: Option<&String>, association: &String| {
+        let mut item = vec![
+            leaf("routeTableAssociationId", association),
+            leaf("routeTableId", id),
+            leaf("main", subnet.is_none()),
+            node("associationState", vec![leaf("state", "associated")]),
+        ];
+        item.extend(maybe("subnetId", subnet));
+        item
+    };
+    let associations = table.main.iter().map(|main| association(None, main));
+    let associations = associations.chain(table.associations.iter().map(|(subnet, id)| association(Some(subnet), id)));
+    let route = |destination: &str, gateway: &str, origin: &str| {
+        vec![
+            leaf("destinationCidrBlock", destination),
+            leaf("gatewayId", gateway),
+            leaf("state", "active"),
+            leaf("origin", origin),
+        ]
+    };
+    let local = state.vpcs.get(&table.vpc).map(|vpc| route(&vpc.cidr, "local", "CreateRouteTable"));
+    let routes = table.routes.iter().map(|(destination, gateway)| route(destination, gateway, "CreateRoute"));
+    vec![
+        leaf("routeTableId", id),
+        leaf("vpcId", &table.vpc),
+        leaf("ownerId", ACCOUNT),
+        list("routeSet", "item", local.into_iter().chain(routes)),
+        list("associationSet", "item", associations),
+        node("propagatingVgwSet", vec![]),
+        tag_set(state, id),
+    ]
+}
+
+fn describe_route_tables(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let ids = input.list("RouteTableId");
+    let filters = Filters::read(input)?;
+    let state = here(call);
+    all_known(&ids, |id| state.route_tables.contains_key(id), no_table)?;
+    let mut items = Vec::new();
+    for (id, table) in state.route_tables.iter().filter(|(id, _)| is_asked(&ids, id)) {
+        let values = |name: &str| match name {
+            "route-table-id" => one(id),
+            "vpc-id" => one(&table.vpc),
+            "association.subnet-id" => Some(table.associations.keys().cloned().collect()),
+            "association.main" => one(&table.main.is_some().to_string()),
+            "route.gateway-id" => Some(table.routes.values().cloned().collect()),
+            "route.destination-cidr-block" => Some(table.routes.keys().cloned().collect()),
+            _ => None,
+        };
+        if filters.accept(state.tags.get(id), values)? {
+            items.push(table_item(state, id, table));
+        }
+    }
+    answer(input, "routeTableSet", items)
+}
+
+fn gateway_item(state: &State, id: &str, vpc: Option<&String>) -> Vec<Element> {
+    let attachment = vpc.map(|vpc| vec![leaf("vpcId", vpc), leaf("state", "available")]);
+    vec![
+        leaf("internetGatewayId", id),
+        leaf("ownerId", ACCOUNT),
+        list("attachmentSet", "item", attachment),
+        tag_set(state, id),
+    ]
+}
+
+fn describe_internet_gateways(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let ids = input.list("InternetGatewayId");
+    let filters = Filters::read(input)?;
+    let state = here(call);
+    let known = |id: &str| state.internet_gateways.contains_key(id);
+    all_known(&ids, known, |id| missing("InternetGatewayID", "internetGateway ID", id))?;
+    let mut items = Vec::new();
+    for (id, vpc) in state.internet_gateways.iter().filter(|(id, _)| is_asked(&ids, id)) {
+        let values = |name: &str| match name {
+            "internet-gateway-id" => one(id),
+            "attachment.vpc-id" => Some(vpc.iter().cloned().collect()),
+            "attachment.state" => Some(vpc.iter().map(|_| "available".to_owned()).collect()),
+            _ => None,
+        };
+        if filters.accept(state.tags.get(id), values)? {
+            items.push(gateway_item(state, id, vpc.as_ref()));
+        }
+    }
+    answer(input, "internetGatewaySet", items)
+}
+
+fn describe_zones(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let (names, ids) = (input.list("ZoneName"), input.list("ZoneId"));
+    let filters = Filters::read(input)?;
+    // The model has no Local and no Wavelength Zones, so all of them are the same.
+    input.boolean("AllAvailabilityZones")?;
+    let zones = catalog::zones(&call.region);
+    if let Some(unknown) = names.iter().find(|name| !zones.contains(name)) {
+        return Err(AwsError::new("InvalidParameterValue", format!("Invalid availability zone: [{unknown}]")));
+    }
+    let mut items = Vec::new();
+    for zone in zones.iter().filter(|zone| is_asked(&names, zone) && is_asked(&ids, &catalog::zone_id(zone))) {
+        let id = catalog::zone_id(zone);
+        let values = |name: &str| match name {
+            "zone-name" => one(zone),
+            "zone-id" => one(&id),
+            "region-name" | "group-name" => one(&call.region),
+            "state" => one("available"),
+            "zone-type" => one("availability-zone"),
+            "opt-in-status" => one("opt-in-not-required"),
+            _ => None,
+        };
+        if filters.accept(None, values)? {
+            items.push(vec![
+                leaf("zoneName", zone),
+                leaf("zoneId", id),
+                leaf("zoneState", "available"),
+                leaf("zoneType", "availability-zone"),
+                leaf("regionName", &call.region),
+                leaf("groupName", &call.region),
+                leaf("networkBorderGroup", &call.region),
+                leaf("optInStatus", "opt-in-not-required"),
+                node("messageSet", vec![]),
+            ]);
+        }
+    }
+    dry_run(input)?;
+    Ok(vec![list("availabilityZoneInfo", "item", items)])
+}
+
+fn describe_regions(_: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let names = input.list("RegionName");
+    let filters = Filters::read(input)?;
+    input.boolean("AllRegions")?;
+    let mut items = Vec::new();
+    for region in catalog::regions().iter().filter(|region| is_asked(&names, region)) {
+        let endpoint = format!("ec2.{region}.amazonaws.com");
+        let values = |name: &str| match name {
+            "region-name" => one(region),
+            "endpoint" => one(&endpoint),
+            "opt-in-status" => one("opt-in-not-required"),
+            _ => None,
+        };
+        if filters.accept(None, values)? {
+            items.push(vec![
+                leaf("regionName", region),
+                leaf("regionEndpoint", &endpoint),
+                leaf("optInStatus", "opt-in-not-required"),
+            ]);
+        }
+    }
+    dry_run(input)?;
+    Ok(vec![list("regionInfo", "item", items)])
+}
+
+/// Puts the tags of the request's tag specifications on a new object.
+pub(super) fn tag_new(call: &mut Call<'_>, input: &Query, kind: &str, id: &str) -> Result<(), AwsError> {
+    let mut tags = BTreeMap::new();
+    for specification in input.structures("TagSpecification") {
+        let of = specification.required("ResourceType")?;
+        if of != kind {
+            let message = format!("'{of}' is not a valid taggable resource type for this operation.");
+            return Err(AwsError::new("InvalidParameterValue", message));
+        }
+        for tag in specification.structures("Tag") {
+            tags.insert(tag.required("Key")?, tag.optional("Value").unwrap_or_default());
+        }
+    }
+    super::tags::check(&tags)?;
+    if !tags.is_empty() {
+        here(call).tags.insert(id.to_owned(), tags);
+    }
+    Ok(())
+}
+
+fn create_vpc(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let cidr = input.required("CidrBlock")?;
+    dry_run(input)?;
+    let region = call.region.clone();
+    let id = make_vpc(call.world, &region, &cidr, false);
+    tag_new(call, input, "vpc", &id)?;
+    let state = here(call);
+    Ok(vec![node("vpc", vpc_item(state, &id, &state.vpcs[&id]))])
+}
+
+fn create_subnet(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let (vpc, cidr) = (input.required("VpcId")?, input.required("CidrBlock")?);
+    let zones = catalog::zones(&call.region);
+    let zone = input.optional("AvailabilityZone").or_else(|| zones.first().cloned()).unwrap_or_default();
+    if !zones.contains(&zone) {
+        let message = format!("Value ({zone}) for parameter availabilityZone is invalid.");
+        return Err(AwsError::new("InvalidParameterValue", message));
+    }
+    if !here(call).vpcs.contains_key(&vpc) {
+        return Err(no_vpc(&vpc));
+    }
+    if here(call).subnets.values().any(|subnet| subnet.vpc == vpc && subnet.cidr == cidr) {
+        let message = format!("The CIDR '{cidr}' conflicts with another subnet");
+        return Err(AwsError::new("InvalidSubnet.Conflict", message));
+    }
+    dry_run(input)?;
+    let id = call.world.new_id("subnet");
+    here(call).subnets.insert(id.clone(), Subnet { vpc, zone, cidr, is_default: false });
+    tag_new(call, input, "subnet", &id)?;
+    let now = call.now;
+    let state = here(call);
+    Ok(vec![node("subnet", subnet_item(state, &id, &state.subnets[&id], now))])
+}
+
+fn create_internet_gateway(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    dry_run(input)?;
+    let id = call.world.new_id("igw");
+    here(call).internet_gateways.insert(id.clone(), None);
+    tag_new(call, input, "internet-gateway", &id)?;
+    Ok(vec![node("internetGateway", gateway_item(here(call), &id, None))])
+}
+
+fn attach_internet_gateway(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let (id, vpc) = (input.required("InternetGatewayId")?, input.required("VpcId")?);
+    let state = here(call);
+    if !state.vpcs.contains_key(&vpc) {
+        return Err(no_vpc(&vpc));
+    }
+    dry_run(input)?;
+    let gateway =
+        state.internet_gateways.get_mut(&id).ok_or_else(|| missing("InternetGatewayID", "internetGateway ID", &id))?;
+    *gateway = Some(vpc);
+    Ok(vec![leaf("return", true)])
+}
+
+fn create_route_table(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let vpc = input.required("VpcId")?;
+    if !here(call).vpcs.contains_key(&vpc) {
+        return Err(no_vpc(&vpc));
+    }
+    dry_run(input)?;
+    let id = call.world.new_id("rtb");
+    let table = RouteTable { vpc, main: None, associations: BTreeMap::new(), routes: BTreeMap::new() };
+    here(call).route_tables.insert(id.clone(), table);
+    tag_new(call, input, "route-table", &id)?;
+    let state = here(call);
+    Ok(vec![node("routeTable", table_item(state, &id, &state.route_tables[&id]))])
+}
+
+fn create_route(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let (id, destination) = (input.required("RouteTableId")?, input.required("DestinationCidrBlock")?);
+    let gateway = input.required("GatewayId")?;
+    let state = here(call);
+    if !state.internet_gateways.contains_key(&gateway) {
+        return Err(missing("InternetGatewayID", "internetGateway ID", &gateway));
+    }
+    dry_run(input)?;
+    state.route_tables.get_mut(&id).ok_or_else(|| no_table(&id))?.routes.insert(destination, gateway);
+    Ok(vec![leaf("return", true)])
+}
+
+fn associate_route_table(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let (id, subnet) = (input.required("RouteTableId")?, input.required("SubnetId")?);
+    if !here(call).subnets.contains_key(&subnet) {
+        return Err(no_subnet(&subnet));
+    }
+    dry_run(input)?;
+    let association = call.world.new_id("rtbassoc");
+    let state = here(call);
+    for table in state.route_tables.values_mut() {
+        table.associations.remove(&subnet);
+    }
+    let table = state.route_tables.get_mut(&id).ok_or_else(|| no_table(&id))?;
+    table.associations.insert(subnet, association.clone());
+    Ok(vec![leaf("associationId", association), node("associationState", vec![leaf("state", "associated")])])
+}
+
+fn delete_subnet(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let id = input.required("SubnetId")?;
+    let now = call.now;
+    let state = here(call);
+    if !state.subnets.contains_key(&id) {
+        return Err(no_subnet(&id));
+    }
+    let in_use = |instance: &super::state::Instance| {
+        instance.subnet == id && state_of(instance, now) != InstanceState::Terminated
+    };
+    if state.instances.values().any(in_use) {
+        let message = format!("The subnet '{id}' has dependencies and cannot be deleted.");
+        return Err(AwsError::new("DependencyViolation", message));
+    }
+    dry_run(input)?;
+    state.subnets.remove(&id);
+    state.tags.remove(&id);
+    for table in state.route_tables.values_mut() {
+        table.associations.remove(&id);
+    }
+    Ok(vec![leaf("return", true)])
+}
+
+fn delete_vpc(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let id = input.required("VpcId")?;
+    let state = here(call);
+    if !state.vpcs.contains_key(&id) {
+        return Err(no_vpc(&id));
+    }
+    let has_subnets = state.subnets.values().any(|subnet| subnet.vpc == id);
+    let has_groups = state.security_groups.values().any(|group| group.vpc == id && group.name != "default");
+    if has_subnets || has_groups {
+        let message = format!("The vpc '{id}' has dependencies and cannot be deleted.");
+        return Err(AwsError::new("DependencyViolation", message));
+    }
+    dry_run(input)?;
+    state.vpcs.remove(&id);
+    state.tags.remove(&id);
+    state.security_groups.retain(|_, group| group.vpc != id);
+    state.route_tables.retain(|_, table| table.vpc != id);
+    Ok(vec![leaf("return", true)])
+}

@@ -1,0 +1,279 @@
+//! From an HTTP request to a service and back, in AWS's wire protocols.
+//!
+//! The service and the region are those of the signature's credential scope. The signature itself is not checked: anybody's
+//! credentials will do, which is why the sandbox listens on loopback only.
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::call::{AwsError, Call};
+use super::ec2::catalog;
+use super::wire::query::{Query, pairs};
+use super::wire::xml::{Element, leaf, node};
+use super::world::World;
+use super::{ec2, iam, service_quotas, ssm, sts};
+
+const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
+const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
+const STS: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+
+/// Which service a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Ec2,
+    Iam,
+    Sts,
+    Ssm,
+    ServiceQuotas,
+}
+
+impl Service {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "ec2" => Self::Ec2,
+            "iam" => Self::Iam,
+            "sts" => Self::Sts,
+            "ssm" => Self::Ssm,
+            "servicequotas" => Self::ServiceQuotas,
+            _ => return None,
+        })
+    }
+
+    fn speaks_json(self) -> bool {
+        matches!(self, Self::Ssm | Self::ServiceQuotas)
+    }
+}
+
+/// What the credential scope of a signature says: `AKID/20261124/us-east-1/ec2/aws4_request`.
+fn scope(request: &Request<Bytes>) -> Option<(String, String)> {
+    let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let credential = header.split("Credential=").nth(1)?.split(',').next()?;
+    let mut parts = credential.split('/').skip(2);
+    Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+}
+
+/// The operation a request asks for.
+#[must_use]
+pub fn operation(request: &Request<Bytes>) -> Option<String> {
+    if let Some(target) = request.headers().get("x-amz-target") {
+        return target.to_str().ok()?.split('.').next_back().map(str::to_owned);
+    }
+    pairs(request.body()).into_iter().find(|(key, _)| key == "Action").map(|(_, action)| action)
+}
+
+/// Answers a request. A refusal leaves the world as it was.
+pub fn answer(world: &mut World, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
+    let request_id = request_id(world);
+    let Some((region, name)) = scope(request) else {
+        let error = AwsError::new("MissingAuthenticationToken", "Request is missing Authentication Token").status(403);
+        return failure(Service::Sts, &error, &request_id);
+    };
+    let Some(service) = Service::named(&name) else {
+        let message = format!("The service {name} is not part of this sandbox: it models what spotctl uses");
+        return failure(Service::Sts, &AwsError::new("UnknownService", message), &request_id);
+    };
+    match carry_out(world, request, (service, region), now) {
+        Ok(body) => success(service, request, body, &request_id),
+        Err(error) => failure(service, &error, &request_id),
+    }
+}
+
+/// What a service answered, still without its envelope.
+enum Body {
+    Xml(String, Vec<Element>),
+    Json(serde_json::Value),
+}
+
+fn carry_out(
+    world: &mut World,
+    request: &Request<Bytes>,
+    (service, region): (Service, String),
+    now: Timestamp,
+) -> Result<Body, AwsError> {
+    let operation = operation(request).ok_or_else(|| {
+        AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target")
+    })?;
+    if !catalog::regions().contains(&region) {
+        let known = catalog::regions().join(", ");
+        return Err(AwsError::new(
+            "AuthFailure",
+            format!("The region {region} is not part of this sandbox; there are {known}"),
+        ));
+    }
+    if !world.weather.spend(&region, &operation, now) {
+        return Err(throttled(service));
+    }
+    // On a copy, so that a refusal changes nothing, whatever the operation had done by then.
+    let mut next = world.clone();
+    let mut call = Call { world: &mut next, region, now, operation: operation.clone() };
+    let body = if service.speaks_json() {
+        let body = request.body();
+        Body::Json(match service {
+            Service::Ssm => ssm::handle(&mut call, body)?,
+            _ => service_quotas::handle(&mut call, body)?,
+        })
+    } else {
+        let input = Query::parse(request.body());
+        let children = match service {
+            Service::Ec2 => ec2::handle(&mut call, &input)?,
+            Service::Iam => iam::handle(&mut call, &input)?,
+            _ => sts::handle(&mut call, &input)?,
+        };
+        if let Some(name) = input.unread() {
+            let code = if service == Service::Ec2 { "UnknownParameter" } else { "ValidationError" };
+            return Err(AwsError::new(code, format!("The parameter {name} is not recognized")));
+        }
+        Body::Xml(operation, children)
+    };
+    *world = next;
+    Ok(body)
+}
+
+/// As each service says it.
+fn throttled(service: Service) -> AwsError {
+    match service {
+        Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
+        Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
+        Service::Ssm | Service::ServiceQuotas => AwsError::new("ThrottlingException", "Rate exceeded"),
+    }
+}
+
+/// The weather's failure, with the code that AWS has for the status.
+#[must_use]
+pub fn fault(request: &Request<Bytes>, status: u16) -> Response<Bytes> {
+    let service = scope(request).and_then(|(_, name)| Service::named(&name)).unwrap_or(Service::Sts);
+    let error = match status {
+        503 if service == Service::Ec2 => {
+            AwsError::new("Unavailable", "The service is unavailable. Please try again shortly.")
+        }
+        503 => AwsError::new("ServiceUnavailable", "Service is unable to handle request."),
+        429 => throttled(service),
+        403 if service == Service::Ec2 => {
+            AwsError::new("UnauthorizedOperation", "You are not authorized to perform this operation.")
+        }
+        403 => AwsError::new("AccessDenied", "User is not authorized to perform this operation."),
+        400..=499 => AwsError::new("ValidationError", "The sandbox's weather refuses this call."),
+        _ if service.speaks_json() => AwsError::new("InternalServerError", "An internal error has occurred"),
+        _ => AwsError::new("InternalError", "An internal error has occurred"),
+    };
+    failure(service, &error.status(status), "00000000-0000-4000-8000-00000000fa11")
+}
+
+/// In AWS's form; it keeps no order and means nothing.
+fn request_id(world: &mut World) -> String {
+    world.counter += 1;
+    let mixed = world.counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+        mixed >> 32,
+        mixed & 0xffff,
+        mixed >> 20 & 0xfff,
+        mixed >> 8 & 0xfff,
+        world.counter
+    )
+}
+
+fn success(service: Service, request: &Request<Bytes>, body: Body, request_id: &str) -> Response<Bytes> {
+    match body {
+        Body::Json(value) => {
+            // What the client said it speaks: 1.0 or 1.1.
+            let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+            let kind =
+                kind.filter(|kind| kind.starts_with("application/x-amz-json")).unwrap_or("application/x-amz-json-1.1");
+            respond(200, kind, value.to_string().into(), request_id)
+        }
+        Body::Xml(operation, mut children) => {
+            let root = format!("{operation}Response");
+            let (tree, namespace) = match service {
+                Service::Ec2 => {
+                    children.insert(0, leaf("requestId", request_id));
+                    (node(root, children), EC2)
+                }
+                other => {
+                    let metadata = node("ResponseMetadata", vec![leaf("RequestId", request_id)]);
+                    let tree = node(root, vec![node(format!("{operation}Result"), children), metadata]);
+                    (tree, if other == Service::Iam { IAM } else { STS })
+                }
+            };
+            respond(200, "text/xml;charset=UTF-8", tree.document(Some(namespace)).into(), request_id)
+        }
+    }
+}
+
+fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Bytes> {
+    let body = match service {
+        Service::Ec2 => {
+            let error = node("Error", vec![leaf("Code", &error.code), leaf("Message", &error.message)]);
+            node("Response", vec![node("Errors", vec![error]), leaf("RequestID", request_id)]).document(None)
+        }
+        Service::Iam | Service::Sts => {
+            let whose = if error.status >= 500 { "Receiver" } else { "Sender" };
+            let parts = vec![leaf("Type", whose), leaf("Code", &error.code), leaf("Message", &error.message)];
+            let namespace = if service == Service::Iam { IAM } else { STS };
+            node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
+        }
+        Service::Ssm | Service::ServiceQuotas => {
+            let body = json!({"__type": error.code, "message": error.message, "Message": error.message});
+            return respond(error.status, "application/x-amz-json-1.1", body.to_string().into(), request_id);
+        }
+    };
+    respond(error.status, "text/xml;charset=UTF-8", body.into(), request_id)
+}
+
+fn respond(status: u16, kind: &str, body: Bytes, request_id: &str) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in [("content-type", kind), ("x-amzn-requestid", request_id)] {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(service: &str, body: &str) -> Request<Bytes> {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=AK/20261124/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        Request::post("/").header("authorization", authorization).body(Bytes::from(body.to_owned())).unwrap()
+    }
+
+    fn ask(world: &mut World, service: &str, body: &str) -> (u16, String) {
+        let response = answer(world, &request(service, body), Timestamp::from_second(1_800_000_000).unwrap());
+        (response.status().as_u16(), String::from_utf8(response.body().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn what_it_does_not_know_is_an_error_and_changes_nothing() {
+        let mut world = World::default();
+        for (service, body, code) in [
+            ("s3", "Action=ListBuckets", "UnknownService"),
+            ("ec2", "Action=CreateFleet", "InvalidAction"),
+            ("ec2", "Action=DescribeVpcs&Colour=red", "UnknownParameter"),
+            (
+                "iam",
+                "Action=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%22Version%22%3A%222012-10-17%22%2C%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%22ec2.amazonaws.com%22%7D%2C%22Action%22%3A%22sts%3AAssumeRole%22%7D%5D%7D&Colour=red",
+                "ValidationError",
+            ),
+            ("ec2", "", "MissingAction"),
+        ] {
+            let (status, text) = ask(&mut world, service, body);
+            assert!(status >= 400 && text.contains(&format!("<Code>{code}</Code>")), "{body}: {text}");
+        }
+        let (_, roles) = ask(&mut world, "iam", "Action=ListRoles");
+        assert!(!roles.contains("<RoleName>r</RoleName>"), "{roles}");
+    }
+
+    #[test]
+    fn without_a_signature_nobody_is_served() {
+        let mut world = World::default();
+        let request = Request::post("/").body(Bytes::from_static(b"Action=DescribeVpcs")).unwrap();
+        assert_eq!(answer(&mut world, &request, Timestamp::UNIX_EPOCH).status(), 403);
+    }
+}

@@ -1,0 +1,123 @@
+//! The sandbox on a loopback port, for clients that are no Rust SDK: boto3, the AWS CLI, Terraform, the box.
+//!
+//! Beside AWS's protocols it has a door of its own for the weather, `POST /_sandbox/set` and `/_sandbox/reset`, which
+//! [`control`] knocks at.
+
+use std::io;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Reply, Sandbox};
+
+/// Larger than any request of AWS's that is modelled here.
+const LARGEST_BODY: usize = 1024 * 1024;
+
+/// Serves until `until` is over.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(sandbox: Sandbox, listener: TcpListener, until: impl Future<Output = ()>) -> io::Result<()> {
+    tokio::pin!(until);
+    loop {
+        let (stream, _) = tokio::select! {
+            accepted = listener.accept() => accepted?,
+            () = &mut until => return Ok(()),
+        };
+        let sandbox = sandbox.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let sandbox = sandbox.clone();
+                async move { respond(&sandbox, request).await }
+            });
+            // A client that goes away, or an answer that the weather drops, ends its connection only.
+            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+/// An error here closes the connection without an answer, which is what a dropped one is.
+async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
+        return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than anything that is modelled here"));
+    };
+    let request = Request::from_parts(parts, body.to_bytes());
+    if let Some(verb) = request.uri().path().strip_prefix("/_sandbox/") {
+        return Ok(own_door(sandbox, request.method(), verb, request.body()));
+    }
+    if request.method() == Method::GET && request.uri().path() == "/" && request.uri().query().is_none() {
+        return Ok(text(StatusCode::OK, "spotctl sandbox: an embedded AWS"));
+    }
+    match sandbox.respond(&request).await {
+        Ok(Reply::Answer(response)) => Ok(response.map(Full::new)),
+        Ok(Reply::Dropped) => Err(Dropped),
+        Err(error) => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())),
+    }
+}
+
+fn own_door(sandbox: &Sandbox, method: &Method, verb: &str, body: &[u8]) -> Response<Full<Bytes>> {
+    let done = match (method, verb) {
+        (&Method::POST, "set") => {
+            let words: Vec<String> = String::from_utf8_lossy(body).lines().map(str::to_owned).collect();
+            sandbox.set(&words).map_err(|error| error.to_string())
+        }
+        (&Method::POST, "reset") => {
+            sandbox.reset().map(|()| "the sandbox is empty".to_owned()).map_err(|error| error.to_string())
+        }
+        (&Method::GET, "weather") => sandbox
+            .weather()
+            .and_then(|weather| serde_json::to_string(&weather).map_err(Into::into))
+            .map_err(|error| error.to_string()),
+        _ => return text(StatusCode::NOT_FOUND, "POST /_sandbox/set, POST /_sandbox/reset, GET /_sandbox/weather"),
+    };
+    match done {
+        Ok(said) => text(StatusCode::OK, &said),
+        Err(error) => text(StatusCode::BAD_REQUEST, &error),
+    }
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+    *response.status_mut() = status;
+    response
+}
+
+/// No answer at all.
+#[derive(Debug, thiserror::Error)]
+#[error("the weather broke the connection")]
+struct Dropped;
+
+/// Knocks at the own door of a served sandbox: `set` with words, one a line, or `reset`.
+///
+/// # Errors
+/// It is not there, it is no sandbox, or it does not understand; in words.
+pub async fn control(url: &str, verb: &str, body: &str) -> Result<String, String> {
+    let authority = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+    let authority =
+        authority.ok_or_else(|| format!("`{url}` is no sandbox's address such as http://127.0.0.1:4566"))?;
+    let failed = |error: &dyn std::fmt::Display| format!("asking the sandbox at {url}: {error}");
+    let stream = TcpStream::connect(authority).await.map_err(|error| failed(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+    let running = tokio::spawn(connection);
+    let request = Request::post(format!("/_sandbox/{verb}"))
+        .header("host", authority)
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .map_err(|error| failed(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let status = response.status();
+    let said = response.into_body().collect().await.map_err(|error| failed(&error))?.to_bytes();
+    running.abort();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    match status {
+        StatusCode::OK => Ok(said),
+        StatusCode::BAD_REQUEST => Err(said),
+        _ => Err(format!("{url} is no sandbox: it answered {status}")),
+    }
+}

@@ -1,0 +1,397 @@
+//! The weather: what `sandbox set` makes, so that a rehearsal meets what AWS does on a bad day.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::ec2::catalog;
+use super::service_quotas::CLASSES;
+use super::world::World;
+
+/// What `sandbox set` understands; shown in its help.
+pub const WORDS: &str = "\
+Words:
+  quota G=0 [REGION]              vCPUs of a class (G, P, P5, Standard, …) or of a quota code, on Spot
+  dry TYPE ZONE | dry all         no capacity there; wet TYPE ZONE | wet all undoes it
+  price TYPE ZONE USD             another Spot price; price clear undoes it
+  latency 50ms                    each call takes so long
+  visibility 5s                   new instances and groups show themselves only then
+  profile-delay 8s                EC2 knows a new instance profile only then
+  interrupt INSTANCE              AWS gives its two minutes' notice
+  fail OPERATION STATUS TIMES     answers HTTP STATUS; drop instead: does it and breaks the connection;
+                                  refuse: breaks it before; [after N] lets N through first; fail clear undoes
+  throttle on|off                 AWS's bucket sizes
+  clock +3h | clock reset         moves the clock
+  clear                           good weather";
+
+/// The weather now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Weather {
+    /// Each call takes so long.
+    pub latency: Duration,
+    /// New instances and groups show themselves only then.
+    pub visibility: Duration,
+    /// EC2 knows a new instance profile only then.
+    pub profile_delay: Duration,
+    /// Pools without capacity: type and zone, `*` for any.
+    pub dry: BTreeSet<(String, String)>,
+    /// Prices that differ from the model's: `TYPE ZONE` to USD an hour.
+    pub prices: BTreeMap<String, String>,
+    /// Failures to come.
+    pub faults: Vec<Failing>,
+    /// Whether AWS's buckets throttle.
+    pub throttle: bool,
+    /// Seconds the clock is off.
+    pub clock: i64,
+    /// What is left in each bucket, and when that was.
+    pub buckets: BTreeMap<String, (f64, i64)>,
+}
+
+impl Default for Weather {
+    fn default() -> Self {
+        Self {
+            latency: Duration::ZERO,
+            visibility: Duration::ZERO,
+            // Real ones take seconds, sometimes minutes; this is enough to meet it, and short enough for a first try.
+            profile_delay: Duration::from_secs(1),
+            dry: BTreeSet::new(),
+            prices: BTreeMap::new(),
+            faults: Vec::new(),
+            throttle: false,
+            clock: 0,
+            buckets: BTreeMap::new(),
+        }
+    }
+}
+
+/// A failure that will strike some calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// Which operation; `*` for any.
+    pub operation: String,
+    /// How.
+    pub fault: Fault,
+    /// So many calls pass first.
+    pub after: u32,
+    /// So many calls fail then.
+    pub times: u32,
+}
+
+/// How a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fault {
+    /// The connection breaks before the call takes effect.
+    Refuse,
+    /// The call takes effect and its answer is lost.
+    Drop,
+    /// AWS answers with this HTTP status and does nothing.
+    Status(u16),
+}
+
+/// What `sandbox set` cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum WeatherError {
+    /// The words are not understood.
+    #[error("{0}")]
+    Words(String),
+    /// The state cannot be read or written.
+    #[error("the sandbox's state: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Weather {
+    /// The sandbox's clock.
+    #[must_use]
+    pub fn now(&self, real: Timestamp) -> Timestamp {
+        real.checked_add(SignedDuration::from_secs(self.clock)).unwrap_or(real)
+    }
+
+    /// Whether this pool has no capacity.
+    #[must_use]
+    pub fn is_dry(&self, instance_type: &str, zone: &str) -> bool {
+        let fits = |pattern: &str, name: &str| pattern == "*" || pattern == name;
+        self.dry.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
+    }
+
+    /// The price that was set for this pool.
+    #[must_use]
+    pub fn price(&self, instance_type: &str, zone: &str) -> Option<&str> {
+        self.prices.get(&format!("{instance_type} {zone}")).map(String::as_str)
+    }
+
+    /// Counts a call of this operation, and answers how it fails, if it does.
+    pub fn strike(&mut self, operation: &str) -> Option<Fault> {
+        let failing = self
+            .faults
+            .iter_mut()
+            .find(|failing| (failing.operation == operation || failing.operation == "*") && (failing.times > 0))?;
+        if failing.after > 0 {
+            failing.after -= 1;
+            return None;
+        }
+        failing.times -= 1;
+        let fault = failing.fault;
+        self.faults.retain(|failing| failing.times > 0);
+        Some(fault)
+    }
+
+    /// Takes one from the bucket of this operation; whether there was one.
+    pub fn spend(&mut self, region: &str, operation: &str, now: Timestamp) -> bool {
+        if !self.throttle {
+            return true;
+        }
+        let (name, burst, a_second) = bucket(operation);
+        let now = now.as_millisecond();
+        let (left, since) = self.buckets.get(&format!("{region} {name}")).copied().unwrap_or((burst, now));
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds between two calls")]
+        let refilled = (left + (now - since).max(0) as f64 / 1000.0 * a_second).min(burst);
+        let has_one = refilled >= 1.0;
+        let left = if has_one { refilled - 1.0 } else { refilled };
+        self.buckets.insert(format!("{region} {name}"), (left, now));
+        has_one
+    }
+}
+
+/// Name, size and refill a second of an operation's bucket, after EC2's documented request throttling; Parameter Store's
+/// default throughput for writes.
+fn bucket(operation: &str) -> (&str, f64, f64) {
+    match operation {
+        "RunInstances" => ("RunInstances", 5.0, 2.0),
+        "PutParameter" => ("PutParameter", 3.0, 3.0),
+        "TerminateInstances" => ("TerminateInstances", 100.0, 5.0),
+        _ if operation.starts_with("Describe") || operation.starts_with("Get") || operation.starts_with("List") => {
+            ("read", 100.0, 20.0)
+        }
+        _ => ("write", 50.0, 5.0),
+    }
+}
+
+/// Makes weather of words, and says what is now so.
+///
+/// # Errors
+/// The words are not understood.
+pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String, WeatherError> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let weather = &mut world.weather;
+    let said = match words.as_slice() {
+        ["clear"] => {
+            *weather = Weather::default();
+            "good weather".to_owned()
+        }
+        ["quota", quota] => set_quota(world, quota, None)?,
+        ["quota", quota, region] => set_quota(world, quota, Some(region))?,
+        ["dry", "all"] => {
+            weather.dry.insert(("*".to_owned(), "*".to_owned()));
+            "every pool is dry".to_owned()
+        }
+        ["wet", "all"] => {
+            weather.dry.clear();
+            "no pool is dry".to_owned()
+        }
+        ["dry", instance_type, zone] => {
+            check_pool(instance_type, zone)?;
+            weather.dry.insert(((*instance_type).to_owned(), (*zone).to_owned()));
+            format!("{instance_type} in {zone} is dry")
+        }
+        ["wet", instance_type, zone] => {
+            weather.dry.remove(&((*instance_type).to_owned(), (*zone).to_owned()));
+            format!("{instance_type} in {zone} is not dry")
+        }
+        ["price", "clear"] => {
+            weather.prices.clear();
+            "prices are the model's".to_owned()
+        }
+        ["price", instance_type, zone, usd] => {
+            check_pool(instance_type, zone)?;
+            usd.parse::<crate::spec::Usd>().map_err(|error| WeatherError::Words(error.to_string()))?;
+            weather.prices.insert(format!("{instance_type} {zone}"), (*usd).to_owned());
+            format!("{instance_type} in {zone} costs {usd} USD an hour")
+        }
+        ["latency", time] => {
+            weather.latency = duration(time)?;
+            format!("each call takes {time}")
+        }
+        ["visibility", time] => {
+            weather.visibility = duration(time)?;
+            format!("new things are visible after {time}")
+        }
+        ["profile-delay", time] => {
+            weather.profile_delay = duration(time)?;
+            format!("EC2 knows a new instance profile after {time}")
+        }
+        ["interrupt", id] => {
+            let now = weather.now(now).as_second();
+            let found = world.regions.values_mut().find_map(|region| region.ec2.instances.get_mut(*id));
+            let instance = found.ok_or_else(|| WeatherError::Words(format!("no instance `{id}`")))?;
+            instance.interrupted_at = Some(now);
+            format!("{id} ends in two minutes")
+        }
+        ["fail", "clear"] => {
+            weather.faults.clear();
+            "nothing fails".to_owned()
+        }
+        ["fail", operation, how, times] => fail(weather, operation, how, times, "0")?,
+        ["fail", operation, how, times, "after", after] => fail(weather, operation, how, times, after)?,
+        ["throttle", "on"] => {
+            weather.throttle = true;
+            weather.buckets.clear();
+            "AWS's buckets throttle".to_owned()
+        }
+        ["throttle", "off"] => {
+            weather.throttle = false;
+            "nothing is throttled".to_owned()
+        }
+        ["clock", "reset"] => {
+            weather.clock = 0;
+            "the clock is right".to_owned()
+        }
+        ["clock", shift] => {
+            let (sign, time) = match shift.strip_prefix('-') {
+                Some(time) => (-1, time),
+                None => (1, shift.strip_prefix('+').unwrap_or(shift)),
+            };
+            let seconds = i64::try_from(duration(time)?.as_secs()).unwrap_or(i64::MAX);
+            weather.clock = weather.clock.saturating_add(sign * seconds);
+            format!("the clock is {} s off", weather.clock)
+        }
+        _ => return Err(not_understood(&words)),
+    };
+    Ok(said)
+}
+
+const VERBS: [&str; 12] = [
+    "quota",
+    "dry",
+    "wet",
+    "price",
+    "latency",
+    "visibility",
+    "profile-delay",
+    "interrupt",
+    "fail",
+    "throttle",
+    "clock",
+    "clear",
+];
+
+fn not_understood(words: &[&str]) -> WeatherError {
+    let first = words.first().copied().unwrap_or_default();
+    if VERBS.contains(&first) {
+        return WeatherError::Words(format!("`{}` is not how `{first}` goes\n{WORDS}", words.join(" ")));
+    }
+    WeatherError::Words(format!("no weather `{first}`{}\n{WORDS}", meant(first, VERBS)))
+}
+
+fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let scored = known.into_iter().map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
+    let best = scored.filter(|(score, _)| *score > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map_or_else(String::new, |(_, candidate)| format!("; did you mean `{candidate}`"))
+}
+
+fn duration(text: &str) -> Result<Duration, WeatherError> {
+    let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
+    parsed.ok_or_else(|| WeatherError::Words(format!("`{text}` is not a length of time such as `50ms` or `8s`")))
+}
+
+fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {
+    let zones: Vec<String> = catalog::regions().iter().flat_map(|region| catalog::zones(region)).collect();
+    if zone != "*" && !zones.iter().any(|known| known == zone) {
+        let hint = meant(zone, zones.iter().map(String::as_str));
+        return Err(WeatherError::Words(format!("no zone `{zone}`{hint}")));
+    }
+    if instance_type != "*" && catalog::instance_type(instance_type).is_none() {
+        let hint = meant(instance_type, catalog::instance_types().iter().map(|found| found.name.as_str()));
+        return Err(WeatherError::Words(format!("no instance type `{instance_type}`{hint}")));
+    }
+    Ok(())
+}
+
+fn fail(weather: &mut Weather, operation: &str, how: &str, times: &str, after: &str) -> Result<String, WeatherError> {
+    let number =
+        |text: &str| text.parse::<u32>().map_err(|_| WeatherError::Words(format!("`{text}` is not how many times")));
+    let fault = match how {
+        "drop" => Fault::Drop,
+        "refuse" => Fault::Refuse,
+        status => match status.parse::<u16>() {
+            Ok(status) if (400..600).contains(&status) => Fault::Status(status),
+            _ => return Err(WeatherError::Words(format!("`{status}` is not an HTTP status, `drop` or `refuse`"))),
+        },
+    };
+    let (times, after) = (number(times)?, number(after)?);
+    weather.faults.push(Failing { operation: operation.to_owned(), fault, after, times });
+    Ok(format!("{operation} fails {times} times ({how}) after {after}"))
+}
+
+fn set_quota(world: &mut World, quota: &str, region: Option<&str>) -> Result<String, WeatherError> {
+    let wrong = || WeatherError::Words(format!("`{quota}` is not a quota such as `G=0` or `L-3819A6DF=8`"));
+    let (class, value) = quota.split_once('=').ok_or_else(wrong)?;
+    let value: f64 = value.parse().map_err(|_| wrong())?;
+    let code = CLASSES
+        .iter()
+        .find_map(|(name, spot, on_demand)| {
+            if *name == class || *spot == class { Some(*spot) } else { (*on_demand == class).then_some(*on_demand) }
+        })
+        .ok_or_else(|| {
+            let known: Vec<&str> = CLASSES.iter().map(|(name, ..)| *name).collect();
+            WeatherError::Words(format!("no quota class `{class}`; there are {}", known.join(", ")))
+        })?;
+    let regions: Vec<String> = match region {
+        Some(name) if catalog::regions().iter().any(|known| known == name) => vec![name.to_owned()],
+        Some(name) => return Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
+        None => catalog::regions().to_vec(),
+    };
+    for name in regions {
+        world.region(&name).quotas.applied.insert(code.to_owned(), value);
+    }
+    Ok(format!("the quota {code} is {value} vCPUs"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(world: &mut World, text: &str) -> Result<String, WeatherError> {
+        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        set(world, &words, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_fault_lets_some_through_strikes_and_is_over() {
+        let mut world = World::default();
+        say(&mut world, "fail RunInstances drop 2 after 1").unwrap();
+        let weather = &mut world.weather;
+        let struck: Vec<_> = (0..4).map(|_| weather.strike("RunInstances")).collect();
+        assert_eq!(struck, [None, Some(Fault::Drop), Some(Fault::Drop), None]);
+        assert_eq!(weather.strike("DescribeVpcs"), None);
+    }
+
+    #[test]
+    fn words_that_are_not_understood_say_what_is() {
+        let mut world = World::default();
+        for (text, part) in [
+            ("rain", "no weather `rain`"),
+            ("latncy 5ms", "did you mean `latency`"),
+            ("latency soon", "not a length of time"),
+            ("dry g4dn.xlage us-east-1a", "did you mean `g4dn.xlarge`"),
+            ("dry g4dn.xlarge us-east-9a", "no zone"),
+            ("quota Q=1", "no quota class `Q`"),
+            ("fail RunInstances 200 1", "not an HTTP status"),
+            ("interrupt i-1", "no instance"),
+        ] {
+            let error = say(&mut world, text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_runs_empty_and_fills_again() {
+        let mut weather = Weather { throttle: true, ..Weather::default() };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let spent = (0..7).filter(|_| weather.spend("r", "RunInstances", at(0))).count();
+        assert_eq!(spent, 5);
+        assert!(weather.spend("r", "RunInstances", at(1)));
+    }
+}
