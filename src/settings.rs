@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_region_comes_from_flag_then_environment_then_file_then_nowhere() {
-        let cases: [(&[&str], &[(&str, &str)], Option<&str>, Option<&str>); 7] = [
+        type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], Option<&'a str>, Option<&'a str>);
+        let cases: [Case<'_>; 7] = [
             (&["--region", "a-1"], &[("AWS_REGION", "b-1")], Some("c-1"), Some("a-1")),
             (&[], &[("AWS_REGION", "b-1"), ("AWS_DEFAULT_REGION", "d-1")], Some("c-1"), Some("b-1")),
             (&[], &[("AWS_DEFAULT_REGION", "d-1")], Some("c-1"), Some("d-1")),

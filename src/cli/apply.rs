@@ -46,7 +46,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     let mut report =
         Apply { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), ..Apply::default() };
-    let result = guarded(context, work(context, &args.changes.wants(), &mut report)).await;
+    let result = guarded(context, Box::pin(work(context, &args.changes.wants(), &mut report))).await;
     if result.is_err() {
         report.changes = context.journal.changes();
     }
@@ -57,7 +57,7 @@ async fn work(context: &Context, wants: &Wants, report: &mut Apply) -> Result<u8
     let (observed, plan) = context.plan(wants).await?;
     report.account.clone_from(&observed.caller.account);
     let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
-    run.foundation(&plan, &observed).await?;
+    Box::pin(run.foundation(&plan, &observed)).await?;
     let done = context.journal.changes();
     report.changes = plan
         .changes

@@ -23,7 +23,7 @@ const CHANGES: u8 = 10;
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     let mut report = Plan::default();
     let wants = Wants { count: 1, ..args.apply.wants() };
-    let result = guarded(context, show(context, &wants, &mut report)).await;
+    let result = guarded(context, Box::pin(show(context, &wants, &mut report))).await;
     let code = result.map(|has_changes| if args.detailed_exitcode { has_changes } else { 0 });
     finish(&context.ui, "plan", &report, code)
 }

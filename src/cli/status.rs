@@ -39,7 +39,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     finish(ui, "status", &report, result)
 }
 
-async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut Status) -> Result<u8> {
+pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut Status) -> Result<u8> {
     let (mut found, groups, role, templates, values) = futures::try_join!(
         worker::observe(cloud, name),
         security_group::observe(cloud, name),

@@ -99,12 +99,12 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     }
     if args.dry_run {
         let mut report = foundation::Plan::default();
-        let result = guarded(context, plan::show(context, &args.wants(), &mut report)).await.map(|_| 0);
+        let result = guarded(context, Box::pin(plan::show(context, &args.wants(), &mut report))).await.map(|_| 0);
         return finish(&context.ui, "up", &report, result);
     }
     let mut report = Up { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), ..Up::default() };
     let mut state = State::default();
-    let result = guarded(context, work(context, args, &mut state)).await;
+    let result = guarded(context, Box::pin(work(context, args, &mut state))).await;
     fill(context, args, &state, &mut report);
     // Workers that run are what was asked for: named as workers, with the way to end them, not as leftovers.
     let result = result.map_err(|mut error| {
@@ -132,7 +132,7 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
         return Err(none_left(&plan.ranking, &context.cloud.region));
     }
     let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
-    let foundation = run.foundation(&plan, &observed).await?;
+    let foundation = Box::pin(run.foundation(&plan, &observed)).await?;
     let goal =
         Wait { goal: args.wait, count: args.count, limit: Duration::from_secs(u64::from(args.timeout.as_secs())) };
     state.workers = run.workers(&plan, &observed, &foundation, &goal, &mut state.ranking).await?;
@@ -168,4 +168,103 @@ fn fill(context: &Context, args: &Args, state: &State, report: &mut Up) {
         })
         .collect();
     report.worst_case = WorstCase::of(&report.workers, args.ttl.map_or(context.spec.lifetime.max, |limit| limit.0));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use clap::Parser;
+    use secrecy::SecretString;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::cloud::Cloud;
+    use crate::journal::Journal;
+    use crate::sandbox::{Sandbox, client};
+    use crate::settings::{Color, Output};
+    use crate::ui::Ui;
+
+    const LATENCY: Duration = Duration::from_millis(50);
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn context(sandbox: &Sandbox) -> Context {
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
+            .http_client(client::http_client(sandbox.clone()))
+            .build();
+        let text = "name: w\ncontainer: {image: i}\n";
+        // Nine: the tenth would fill a page of parameters, and an extra page does not count.
+        let env = (0..9).map(|index| (format!("K{index}"), SecretString::from("v"))).collect::<BTreeMap<_, _>>();
+        Context {
+            ui: Ui::new(Output::Text, true, Color::Never),
+            spec: crate::config::parse(text, Path::new("spotctl.yaml")).unwrap(),
+            env: Some(env),
+            cloud: Cloud::from_config(&config).unwrap(),
+            journal: Journal::default(),
+        }
+    }
+
+    fn sandbox() -> Sandbox {
+        let sandbox = Sandbox::in_memory();
+        for words in ["latency 50ms", "profile-delay 0s"] {
+            sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+        }
+        sandbox
+    }
+
+    /// Virtual time over latency: sequential round trips, whatever the machine.
+    async fn round_trips<T>(work: impl Future<Output = T>) -> (T, u128) {
+        let began = Instant::now();
+        let result = work.await;
+        (result, (began.elapsed().as_millis() + LATENCY.as_millis() / 2) / LATENCY.as_millis())
+    }
+
+    async fn up(sandbox: &Sandbox, flags: &[&str]) -> u128 {
+        let args = Only::parse_from([&["up"], flags].concat()).args;
+        let context = context(sandbox);
+        let mut state = State::default();
+        let (result, trips) = round_trips(work(&context, &args, &mut state)).await;
+        assert_eq!(result.map_err(|error| error.message), Ok(0));
+        trips
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cold_up_takes_six_sequential_round_trips_at_most_and_a_warm_one_three() {
+        let sandbox = sandbox();
+        let cold = up(&sandbox, &["--wait", "launched"]).await;
+        assert!(cold <= 6, "{cold}");
+        let warm = up(&sandbox, &["--wait", "launched", "--count", "2"]).await;
+        assert!(warm <= 3, "{warm}");
+        let nothing = up(&sandbox, &["--wait", "launched", "--count", "2"]).await;
+        assert!(nothing <= 2, "{nothing}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn status_takes_one_round_trip_without_workers_and_two_with() {
+        use crate::cli::status;
+        let sandbox = sandbox();
+        let status = async |trips_wanted: u128| {
+            let context = context(&sandbox);
+            let mut report = crate::report::workers::Status::default();
+            let work = status::one(&context.ui, &context.cloud, &context.spec.name, &mut report);
+            let (result, trips) = round_trips(work).await;
+            assert!(result.is_ok());
+            assert_eq!(trips, trips_wanted);
+        };
+        status(1).await;
+        up(&sandbox, &["--wait", "launched"]).await;
+        status(2).await;
+    }
 }

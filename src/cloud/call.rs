@@ -32,25 +32,28 @@ pub struct Failure {
 ///
 /// # Errors
 /// Whatever the SDK answered, classified.
-pub async fn call<T, E>(
+pub fn call<T, E>(
     operation: &'static str,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, Failure>
+) -> impl Future<Output = Result<T, Failure>>
 where
     E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
 {
-    let began = Instant::now();
-    // The SDK's futures are large; on the heap they do not swell every caller's.
-    let answer = Box::pin(request).await.map_err(|error| Failure::from_sdk(operation, &error));
-    let took = began.elapsed();
-    match &answer {
-        Ok(_) => tracing::info!(operation, ?took, "called"),
-        Err(failure) => {
-            let code = failure.code.as_deref().unwrap_or("-");
-            tracing::info!(operation, ?took, code, request_id = failure.request_id.as_deref(), "failed");
+    // The SDK's futures are tens of kilobytes; on the heap at once, they do not swell every caller's.
+    let request = Box::pin(request);
+    async move {
+        let began = Instant::now();
+        let answer = request.await.map_err(|error| Failure::from_sdk(operation, &error));
+        let took = began.elapsed();
+        match &answer {
+            Ok(_) => tracing::info!(operation, ?took, "called"),
+            Err(failure) => {
+                let code = failure.code.as_deref().unwrap_or("-");
+                tracing::info!(operation, ?took, code, request_id = failure.request_id.as_deref(), "failed");
+            }
         }
+        answer
     }
-    answer
 }
 
 impl Failure {

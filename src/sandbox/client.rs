@@ -139,7 +139,9 @@ mod tests {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(Sandbox::open(state).unwrap().weather().unwrap().prices.len(), 40);
     }
 }

@@ -26,7 +26,7 @@ enum Service {
     Iam,
     Sts,
     Ssm,
-    ServiceQuotas,
+    Quotas,
 }
 
 impl Service {
@@ -36,13 +36,13 @@ impl Service {
             "iam" => Self::Iam,
             "sts" => Self::Sts,
             "ssm" => Self::Ssm,
-            "servicequotas" => Self::ServiceQuotas,
+            "servicequotas" => Self::Quotas,
             _ => return None,
         })
     }
 
     fn speaks_json(self) -> bool {
-        matches!(self, Self::Ssm | Self::ServiceQuotas)
+        matches!(self, Self::Ssm | Self::Quotas)
     }
 }
 
@@ -136,7 +136,7 @@ fn throttled(service: Service) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
-        Service::Ssm | Service::ServiceQuotas => AwsError::new("ThrottlingException", "Rate exceeded"),
+        Service::Ssm | Service::Quotas => AwsError::new("ThrottlingException", "Rate exceeded"),
     }
 }
 
@@ -214,7 +214,7 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             let namespace = if service == Service::Iam { IAM } else { STS };
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
-        Service::Ssm | Service::ServiceQuotas => {
+        Service::Ssm | Service::Quotas => {
             let body = json!({"__type": error.code, "message": error.message, "Message": error.message});
             return respond(error.status, "application/x-amz-json-1.1", body.to_string().into(), request_id);
         }

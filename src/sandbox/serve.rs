@@ -51,7 +51,8 @@ async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Respon
     if let Some(verb) = request.uri().path().strip_prefix("/_sandbox/") {
         return Ok(own_door(sandbox, request.method(), verb, request.body()));
     }
-    if request.method() == Method::GET && request.uri().path() == "/" && request.uri().query().is_none() {
+    // A person with a browser; what is signed is a call.
+    if request.method() == Method::GET && !request.headers().contains_key(http::header::AUTHORIZATION) {
         return Ok(text(StatusCode::OK, "spotctl sandbox: an embedded AWS"));
     }
     match sandbox.respond(&request).await {

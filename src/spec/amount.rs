@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_price_an_hour_over_a_time_is_rounded_to_the_nearest_micro_dollar() {
         let price = Usd::from_micros(100_000);
-        assert_eq!(price.over(Duration::from_secs(8 * 3600)), Usd::from_micros(800_000));
+        assert_eq!(price.over(Duration::from_hours(8)), Usd::from_micros(800_000));
         assert_eq!(price.over(Duration::from_secs(1)), Usd::from_micros(28));
     }
 

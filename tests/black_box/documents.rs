@@ -9,7 +9,7 @@ fn the_help_of_every_command_is_as_reviewed() {
     for command in ["init", "plan", "apply", "up", "down", "destroy", "status", "params", "render", "sandbox"] {
         let help = folder.spotctl(&[command, "--help"]).exits(0).stdout();
         let own = help.split("Global options").next().unwrap_or_default();
-        text.push_str(&format!("\n# spotctl {command}\n{own}"));
+        text.extend(["\n# spotctl ", command, "\n", own]);
     }
     insta::with_settings!({snapshot_path => root().join("tests/fixtures"), prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!("help", text);

@@ -18,7 +18,7 @@ fn commands() -> Vec<(String, String)> {
         } else if let Some(command) = line.strip_prefix("$ ").filter(|_| is_inside) {
             found.push((mark.clone(), command.to_owned()));
         } else if let Some(comment) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
-            mark = comment.to_owned();
+            comment.clone_into(&mut mark);
         }
     }
     found

@@ -24,7 +24,7 @@ pub struct InstanceType {
     pub architectures: Vec<&'static str>,
     /// Its accelerator, if it has one.
     pub gpu: Option<Gpu>,
-    /// Local NVMe in GB; 0: none.
+    /// Local `NVMe` in GB; 0: none.
     pub local_storage_gb: i64,
     /// `on-demand`, `spot`, `capacity-block`.
     pub usage_classes: Vec<&'static str>,

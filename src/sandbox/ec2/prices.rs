@@ -94,7 +94,7 @@ impl Pool {
         let reference = reference(instance_type)?;
         let seed: [u8; 32] = Sha256::digest(format!("{instance_type} in {zone}")).into();
         // One pool in nineteen has no row; the type that most people begin with always has one.
-        (number(&seed[..4]) % 19 != 0 || instance_type == "g4dn.xlarge").then_some(Self { seed, reference })
+        (!number(&seed[..4]).is_multiple_of(19) || instance_type == "g4dn.xlarge").then_some(Self { seed, reference })
     }
 
     /// The number of price changes between 1970 and `at`.

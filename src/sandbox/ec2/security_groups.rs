@@ -175,7 +175,8 @@ fn item(state: &State, id: &str, group: &SecurityGroup) -> Vec<Element> {
 
 /// EC2 shows rules together that differ in their peer only.
 fn permissions(name: &str, group: &SecurityGroup, egress: bool) -> Element {
-    let mut together: BTreeMap<(String, Option<i64>, Option<i64>), Vec<&Rule>> = BTreeMap::new();
+    type Ports = (String, Option<i64>, Option<i64>);
+    let mut together: BTreeMap<Ports, Vec<&Rule>> = BTreeMap::new();
     for rule in group.rules.values().filter(|rule| rule.egress == egress) {
         together.entry((rule.protocol.clone(), rule.from_port, rule.to_port)).or_default().push(rule);
     }

@@ -168,7 +168,7 @@ impl Query {
 
     fn write(&self, name: &str, text: &mut String) {
         if let Some(value) = &self.value {
-            text.push_str(&format!("{name}={value}\n"));
+            text.extend([name, "=", value, "\n"]);
         }
         for (part, child) in &self.children {
             child.write(&format!("{name}.{part}"), text);
@@ -179,7 +179,9 @@ impl Query {
         let mut items: Vec<(u32, &Query)> =
             self.children.iter().filter_map(|(index, item)| Some((index.parse().ok()?, item))).collect();
         items.sort_by_key(|(index, _)| *index);
-        items.iter().for_each(|(_, item)| item.read.set(true));
+        for (_, item) in &items {
+            item.read.set(true);
+        }
         items.into_iter().map(|(_, item)| item).collect()
     }
 
