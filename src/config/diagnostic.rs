@@ -1,88 +1,108 @@
-//! Findings: what is wrong with a file, where, and what was probably meant. Drawn with lines and carets by
-//! annotate-snippets, and listed for programs.
+//! What is wrong with a file, and where: kept in order, shown to people with the line and a caret, or as JSON.
+//!
+//! Owns nothing but places in a text. It must not know what a key means; and it shows the text it was given, so whoever
+//! reads secrets (`env_file`) gives it a copy without them.
 
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use serde_json::{Value, json};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::json;
 
 /// One mistake.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Bytes of the text it is about.
-    pub at: Range<usize>,
-    /// The key, such as `instance.volume.size`; empty where there is none.
-    pub key: String,
-    /// One sentence.
-    pub message: String,
-    /// What was probably meant, or what to do.
-    pub hint: Option<String>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Finding {
+    /// Bytes of the shown text.
+    pub(super) span: Range<usize>,
+    /// The key as a path, such as `instance.volume.size`; empty for the file itself.
+    pub(super) key: String,
+    /// Lower case, no full stop.
+    pub(super) message: String,
+    /// What to do about it.
+    pub(super) hint: Option<String>,
+    /// Another place that belongs to it, and why.
+    pub(super) other: Option<(Range<usize>, &'static str)>,
 }
 
-/// All mistakes of one file, in its order.
-#[derive(Clone)]
+impl Finding {
+    pub(super) fn new(span: Range<usize>, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { span, key: key.into(), message: message.into(), hint: None, other: None }
+    }
+
+    #[must_use]
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub(super) fn other(mut self, span: Range<usize>, label: &'static str) -> Self {
+        self.other = Some((span, label));
+        self
+    }
+}
+
+/// All mistakes of one file, in the order of their places.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Findings {
-    file: PathBuf,
-    /// What is shown: for a `.env` with its values masked, at the same positions.
+    file: String,
     text: String,
     list: Vec<Finding>,
 }
 
-/// Never the text: a `.env` holds secrets.
-impl fmt::Debug for Findings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Findings").field("file", &self.file).field("list", &self.list).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at {:?}: {}", self.key, self.at, self.message)
-    }
-}
-
 impl Findings {
-    /// Sorted by place; `text` is what may be shown.
-    #[must_use]
+    /// `text` is what a snippet shows: the file itself, or a copy without its secrets.
     pub(super) fn new(file: &Path, text: &str, mut list: Vec<Finding>) -> Self {
-        list.sort_by(|a, b| (a.at.start, a.at.end, &a.message).cmp(&(b.at.start, b.at.end, &b.message)));
+        for finding in &mut list {
+            finding.span = first_line(text, &finding.span);
+            finding.other = finding.other.take().map(|(span, label)| (first_line(text, &span), label));
+        }
+        // Stable, so two findings at one place stay in the order in which the rules are written.
+        list.sort_by_key(|finding| (finding.span.start, finding.span.end));
         list.dedup();
-        Self { file: file.to_owned(), text: text.to_owned(), list }
+        Self { file: file.display().to_string(), text: text.to_owned(), list }
     }
 
     /// How many.
     #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "there is always one at least")]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// With lines and carets.
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// For people: each with its line, a caret under the value and what to do, with a blank line between.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let path = self.file.display().to_string();
-        let drawn = self.list.iter().map(|finding| {
-            let at = self.inside(&finding.at);
-            let snippet = Snippet::source(&self.text).path(&path).annotation(AnnotationKind::Primary.span(at));
-            let mut group = Level::ERROR.primary_title(&finding.message).element(snippet);
-            if let Some(hint) = &finding.hint {
-                group = group.element(Level::HELP.message(hint));
+        let mut shown: Vec<String> = Vec::new();
+        for finding in &self.list {
+            let mut snippet = Snippet::source(self.text.as_str())
+                .path(self.file.as_str())
+                .annotation(AnnotationKind::Primary.span(finding.span.clone()));
+            if let Some((span, label)) = &finding.other {
+                snippet = snippet.annotation(AnnotationKind::Context.span(span.clone()).label(*label));
             }
-            renderer.render(&[group])
-        });
-        drawn.collect::<Vec<_>>().join("\n\n")
+            let mut group: Group<'_> = Level::ERROR.primary_title(finding.message.as_str()).element(snippet);
+            if let Some(hint) = &finding.hint {
+                group = group.element(Level::HELP.message(hint.as_str()));
+            }
+            shown.push(renderer.render(&[group]).trim_end().to_owned());
+        }
+        shown.join("\n\n")
     }
 
-    /// One object a finding.
+    /// For programs: a list of `{line, column, key, message, hint}`, lines and columns from 1, columns in characters.
     #[must_use]
-    pub fn to_json(&self) -> Value {
-        let rows = self.list.iter().map(|finding| {
-            let (line, column) = self.position(finding.at.start);
+    pub fn to_json(&self) -> serde_json::Value {
+        let list = self.list.iter().map(|finding| {
+            let (line, column) = self.place(finding.span.start);
             json!({
-                "file": self.file.display().to_string(),
                 "line": line,
                 "column": column,
                 "key": finding.key,
@@ -90,32 +110,61 @@ impl Findings {
                 "hint": finding.hint,
             })
         });
-        Value::Array(rows.collect())
+        serde_json::Value::Array(list.collect())
     }
 
-    /// Line and column, from one.
-    fn position(&self, byte: usize) -> (usize, usize) {
-        let before = &self.text[..self.inside(&(byte..byte)).start];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        (line, column)
-    }
-
-    /// A range that can be drawn: within the text, on character boundaries.
-    fn inside(&self, at: &Range<usize>) -> Range<usize> {
-        let clamp = |byte: usize| {
-            let byte = byte.min(self.text.len());
-            (0..=byte).rev().find(|byte| self.text.is_char_boundary(*byte)).unwrap_or(0)
-        };
-        let start = clamp(at.start);
-        start..clamp(at.end).max(start)
+    fn place(&self, at: usize) -> (usize, usize) {
+        let before = &self.text[..at];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 }
 
-/// `did you mean …`, when something known is close enough.
-pub(super) fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    const CLOSE: f64 = 0.75;
-    let scored = known.into_iter().map(|candidate| (strsim::jaro_winkler(word, candidate), candidate));
-    let best = scored.filter(|(score, _)| *score >= CLOSE).max_by(|a, b| a.0.total_cmp(&b.0));
-    best.map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+/// `file:line:column: message`, one a line.
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, finding) in self.list.iter().enumerate() {
+            let (line, column) = self.place(finding.span.start);
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}:{line}:{column}: {}", self.file, finding.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Findings {}
+
+/// The part of `span` that stands on its first line, inside `text` and between whole characters: a snippet of a section
+/// of thirty lines shows nobody where to look, and a place outside the text is no place.
+fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start.min(text.len()));
+    let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
+    let line = text[start..end].find(['\n', '\r']).map_or(end, |newline| start + newline);
+    let shown = text[start..line].trim_end();
+    start..start + shown.len()
+}
+
+/// The known word that `word` was most likely meant to be.
+pub(super) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    let ranked = known.into_iter().filter_map(|candidate| {
+        let mut score = strsim::jaro_winkler(&word, &candidate.to_lowercase());
+        // `size_gib` for `size`, `cheap` for `cheapest`: a part of the word is a likely slip that jaro-winkler rates low.
+        if word.len() >= 3 && candidate.starts_with(word.as_str()) {
+            score = score.max(0.99);
+        } else if candidate.len() >= 3
+            && word.len() >= 3
+            && (word.contains(candidate) || candidate.contains(word.as_str()))
+        {
+            score = score.max(0.9);
+        }
+        (score > 0.79).then_some((score, candidate))
+    });
+    ranked.max_by(|(one, _), (two, _)| one.total_cmp(two)).map(|(_, candidate)| candidate)
 }

@@ -1,322 +1,194 @@
-//! The `.env`: what people write, read without changing a value.
-//!
-//! Known parsers substitute `$NAME`, which would corrupt a secret that holds a dollar, and tell no place. The grammar:
+//! The `.env`: one parameter a line, as people write it.
 //!
 //! ```text
-//! line    = [ "export" ] key "=" value [ comment ] | comment | nothing
-//! value   = '…' taken literally, over lines | "…" with \n \r \t \" \\ \$, over lines | plain text to the line's end
-//! comment = "#" at the line's start, or behind a blank
+//! file    = [BOM] { line }
+//! line    = blank | comment | [ "export" ] KEY "=" value [ comment ]
+//! KEY     = letter or "_", then letters, digits, "_"
+//! value   = bare | 'single' | "double"
+//! bare    = up to the line's end or to a blank and "#"; blanks around it do not count
+//! single  = everything up to the next ', line ends too, nothing escaped
+//! double  = everything up to the next ", line ends too; \n \r \t \" \\ \$ are escapes, other backslashes stay
+//! comment = "#" at the line's start, or after a blank
 //! ```
 //!
-//! No value, and nothing of one, is in any finding: the text that findings show has every value masked.
+//! `$` is a character like any other: the crates for this format put variables in its place, which would quietly change
+//! a password, and none tells where in the file a mistake stands. That is why the reader is here and this small.
+//!
+//! Values are secrets: no finding holds one, and what a snippet shows is a copy of the file with keys and nothing else.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::diagnostic::{Finding, Findings};
 use crate::spec::is_key;
 
-/// Parameter Store's limit for a standard parameter, which is free.
-const LARGEST: usize = 4096;
+/// A standard parameter, which is free, holds this many bytes.
+const LONGEST: usize = 4096;
 
-/// Reads all lines.
+/// Reads `text`, the content of `file`.
 ///
 /// # Errors
-/// Every mistake, with its line.
+/// Every mistake; none shows a value.
 pub(super) fn parse(text: &str, file: &Path) -> Result<BTreeMap<String, SecretString>, Findings> {
-    let mut reader = Reader { text, at: 0, findings: Vec::new(), values: Vec::new(), masked: Vec::new() };
-    if text.starts_with('\u{feff}') {
-        reader.at = '\u{feff}'.len_utf8();
-    }
-    while reader.at < text.len() {
-        reader.line();
-    }
-    let mut read: BTreeMap<String, SecretString> = BTreeMap::new();
-    for (key, at, value) in std::mem::take(&mut reader.values) {
-        reader.check(&key, &at, &value);
-        if read.insert(key.clone(), value).is_some() {
-            reader.find(at, &key, format!("`{key}` is set a second time"), Some("keep one of the lines".to_owned()));
+    let mut reader =
+        Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), shown: String::new(), findings: Vec::new() };
+    let mut values: BTreeMap<String, (SecretString, Range<usize>)> = BTreeMap::new();
+    while !reader.rest.is_empty() {
+        let Some((key, place, value)) = reader.line() else { continue };
+        reader.check(&key, &place, &value);
+        if let Some((_, first)) = values.get(&key) {
+            let finding = Finding::new(place, &key, format!("`{key}` stands here a second time"));
+            reader.findings.push(finding.other(first.clone(), "first here"));
+        } else {
+            values.insert(key, (SecretString::from(value), place));
         }
     }
     if reader.findings.is_empty() {
-        return Ok(read);
+        return Ok(values.into_iter().map(|(key, (value, _))| (key, value)).collect());
     }
-    let shown = mask(text, &reader.masked);
-    Err(Findings::new(file, &shown, reader.findings))
-}
-
-/// The text with these parts replaced by as many asterisks, line breaks kept, so that places stay right.
-fn mask(text: &str, parts: &[Range<usize>]) -> String {
-    let hidden = |byte: usize| parts.iter().any(|part| part.contains(&byte));
-    text.char_indices()
-        .flat_map(|(byte, c)| {
-            let is_hidden = hidden(byte) && c != '\n' && c != '\r';
-            let times = if is_hidden { c.len_utf8() } else { 1 };
-            std::iter::repeat_n(if is_hidden { '*' } else { c }, times)
-        })
-        .collect()
+    Err(Findings::new(file, &reader.shown, reader.findings))
 }
 
 struct Reader<'a> {
-    text: &'a str,
-    at: usize,
+    rest: &'a str,
+    /// The file as far as it was read, line for line, without its values.
+    shown: String,
     findings: Vec<Finding>,
-    values: Vec<(String, Range<usize>, SecretString)>,
-    masked: Vec<Range<usize>>,
 }
 
 impl Reader<'_> {
-    fn find(&mut self, at: Range<usize>, key: &str, message: String, hint: Option<String>) {
-        self.findings.push(Finding { at, key: key.to_owned(), message, hint });
-    }
-
-    fn line_end(&self, from: usize) -> usize {
-        self.text[from..].find('\n').map_or(self.text.len(), |length| from + length)
-    }
-
-    /// One line, or several where a quoted value goes over them.
-    fn line(&mut self) {
-        let (start, end) = (self.at, self.line_end(self.at));
-        self.at = end + 1;
-        let line = self.text[start..end].trim_end_matches('\r');
-        let trimmed = line.trim_start();
+    /// One line, or the several of a quoted value: the key, its place in `shown`, the value.
+    fn line(&mut self) -> Option<(String, Range<usize>, String)> {
+        let line = self.rest.split('\n').next().unwrap_or_default();
+        let trimmed = line.trim();
         if trimmed.is_empty() || trimmed.starts_with('#') {
-            return;
+            self.shown.push_str(if trimmed.is_empty() { "" } else { "#…" });
+            self.next_line();
+            return None;
         }
-        let mut key_start = start + (line.len() - trimmed.len());
-        if let Some(rest) = trimmed.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])) {
-            key_start = start + line.len() - rest.trim_start().len();
-        }
-        let Some(equals) = self.text[key_start..start + line.len()].find('=') else {
-            // What it is nobody knows, so it is not shown.
-            self.masked.push(key_start..start + line.len());
-            self.find(
-                key_start..start + line.len(),
-                "",
-                "no `=` in this line".to_owned(),
-                Some("write KEY=value".to_owned()),
-            );
-            return;
+        let Some((before, _)) = line.split_once('=') else {
+            self.refuse_line("no `=` in this line", "one KEY=value a line; a value of several lines stands in quotes");
+            return None;
         };
-        let key = self.text[key_start..key_start + equals].trim().to_owned();
-        let key_at = key_start..key_start + self.text[key_start..key_start + equals].trim_end().len();
-        let after = key_start + equals + 1;
-        let value_start = after
-            + (self.text[after..start + line.len()].len() - self.text[after..start + line.len()].trim_start().len());
-        let value = self.value(&key, value_start, start + line.len());
-        if !is_key(&key) {
-            // A key that is none may be a part of a value that was torn apart.
-            self.masked.push(key_at.clone());
-            let message = "this is not a key: letters, digits and `_`, and no digit first".to_owned();
-            self.find(key_at, "", message, None);
-            return;
+        let key = before.trim();
+        let key = key.strip_prefix("export").filter(|key| key.starts_with([' ', '\t'])).map_or(key, str::trim_start);
+        if !is_key(key) {
+            // What stands there may be the middle of a secret, so it is not shown.
+            self.refuse_line("what stands before `=` is not a key", "letters, digits and `_`, no digit first");
+            return None;
         }
-        if let Some(value) = value {
-            self.values.push((key, key_at, value));
-        }
+        let start = self.shown.len() + before.rfind(key).unwrap_or_default();
+        let place = start..start + key.len();
+        self.shown.push_str(before);
+        self.shown.push_str("=…");
+        let behind = &self.rest[before.len() + 1..];
+        self.rest = behind.trim_start_matches([' ', '\t']);
+        let is_blank_before = self.rest.len() < behind.len();
+        let value = match self.rest.chars().next() {
+            Some(quote @ ('"' | '\'')) => self.quoted(quote, key, &place),
+            _ => Some(self.bare(is_blank_before)),
+        };
+        self.next_line();
+        Some((key.to_owned(), place, value?))
     }
 
-    fn value(&mut self, key: &str, start: usize, line_end: usize) -> Option<SecretString> {
-        match self.text[start..line_end].chars().next() {
-            Some(quote @ ('\'' | '"')) => self.quoted(key, start, quote),
-            _ => {
-                let line = &self.text[start..line_end];
-                let comment = line
-                    .char_indices()
-                    .find(|(byte, c)| *c == '#' && (*byte == 0 || line[..*byte].ends_with([' ', '\t'])));
-                let value = line[..comment.map_or(line.len(), |(byte, _)| byte)].trim();
-                self.masked.push(start..start + value.len());
-                Some(SecretString::from(value))
-            }
-        }
+    /// To the next line, of which `shown` holds what may be shown of this one.
+    fn next_line(&mut self) {
+        self.rest = self.rest.split_once('\n').map_or("", |(_, rest)| rest);
+        self.shown.push('\n');
     }
 
-    /// From the opening quote to the closing one, which may stand lines below.
-    fn quoted(&mut self, key: &str, start: usize, quote: char) -> Option<SecretString> {
-        let mut value = String::new();
-        let mut characters = self.text[start + 1..].char_indices();
-        while let Some((byte, c)) = characters.next() {
-            match c {
-                _ if c == quote => {
-                    let close = start + 1 + byte;
-                    self.masked.push(start + 1..close);
-                    self.rest(key, close + 1);
-                    return Some(SecretString::from(value));
-                }
-                '\\' if quote == '"' => match characters.next() {
-                    Some((_, 'n')) => value.push('\n'),
-                    Some((_, 'r')) => value.push('\r'),
-                    Some((_, 't')) => value.push('\t'),
-                    Some((_, escaped @ ('"' | '\\' | '$'))) => value.push(escaped),
-                    // Not an escape: both characters are meant.
-                    Some((_, other)) => value.extend(['\\', other]),
-                    None => {}
-                },
-                _ => value.push(c),
-            }
-        }
-        self.masked.push(start + 1..self.text.len());
-        self.at = self.text.len();
-        self.find(start..start + 1, key, format!("the quote of `{key}` is never closed"), None);
-        None
+    fn refuse_line(&mut self, message: &str, hint: &str) {
+        let start = self.shown.len();
+        self.shown.push('…');
+        self.findings.push(Finding::new(start..self.shown.len(), "", message).hint(hint));
+        self.next_line();
     }
 
-    /// Behind a closing quote only a comment may stand.
-    fn rest(&mut self, key: &str, from: usize) {
-        let end = self.line_end(from);
-        self.at = end + 1;
-        let rest = &self.text[from..end];
-        let trimmed = rest.trim();
-        if !(trimmed.is_empty() || (trimmed.starts_with('#') && rest.starts_with([' ', '\t']))) {
-            self.masked.push(from..end);
-            let message = format!("something stands behind the closing quote of `{key}`");
-            self.find(from..end, key, message, Some("quotes within quotes are written \\\"".to_owned()));
-        }
+    fn bare(&mut self, is_blank_before: bool) -> String {
+        let line = self.rest.split('\n').next().unwrap_or_default();
+        let is_comment = |(at, _): &(usize, &str)| match line[..*at].chars().next_back() {
+            Some(before) => before == ' ' || before == '\t',
+            None => is_blank_before,
+        };
+        let end = line.match_indices('#').find(is_comment).map_or(line.len(), |(at, _)| at);
+        line[..end].trim_end().to_owned()
     }
 
-    /// What Parameter Store would refuse.
-    fn check(&mut self, key: &str, at: &Range<usize>, value: &SecretString) {
-        let value = value.expose_secret();
-        let wrong = if value.is_empty() {
-            Some((
-                format!("`{key}` is empty, and Parameter Store takes no empty value"),
-                "remove the line, or write what the worker takes for nothing",
-            ))
-        } else if value.len() > LARGEST {
-            let size = value.len();
-            Some((
-                format!("`{key}` has {size} bytes, and a standard parameter holds {LARGEST}"),
-                "put it into a bucket, and its name here",
-            ))
+    /// Leaves `rest` on the line where the quote ends, or where it began when it does not.
+    fn quoted(&mut self, quote: char, key: &str, place: &Range<usize>) -> Option<String> {
+        let Some((value, after)) = unquote(self.rest, quote) else {
+            let message = format!("the quote that begins the value of `{key}` has no end");
+            self.findings.push(Finding::new(place.clone(), key, message));
+            return None;
+        };
+        let lines = self.rest[..self.rest.len() - after.len()].matches('\n').count();
+        self.shown.push_str(&"\n…".repeat(lines));
+        self.rest = after;
+        let behind = after.split('\n').next().unwrap_or_default();
+        let is_comment = behind.starts_with([' ', '\t']) && behind.trim_start().starts_with('#');
+        if !behind.trim().is_empty() && !is_comment {
+            let message = format!("something follows the closing quote of `{key}`");
+            let hint = "a quote inside the value is \\\" in double quotes, or stands in quotes of the other kind";
+            self.findings.push(Finding::new(place.clone(), key, message).hint(hint));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// What Parameter Store and an environment take.
+    fn check(&mut self, key: &str, place: &Range<usize>, value: &str) {
+        let (message, hint) = if value.is_empty() {
+            (format!("`{key}` has no value, and Parameter Store takes none that is empty"), "remove the line")
+        } else if value.len() > LONGEST {
+            let message = format!("the value of `{key}` has {} bytes; a parameter holds {LONGEST}", value.len());
+            (message, "put it into a bucket and its name here")
         } else if value.contains("{{") {
-            Some((format!("`{key}` holds `{{{{`, which Parameter Store refuses"), "encode it, for instance as base64"))
+            let message = format!("the value of `{key}` holds `{{{{`, which Parameter Store refuses");
+            (message, "encode it, with base64 for one")
         } else if value.contains('\0') {
-            Some((
-                format!("`{key}` holds a NUL byte, which no environment variable can"),
-                "encode it, for instance as base64",
-            ))
+            (
+                format!("the value of `{key}` holds a NUL character, which no environment can"),
+                "encode it, with base64 for one",
+            )
         } else {
-            None
+            return;
         };
-        if let Some((message, hint)) = wrong {
-            self.find(at.clone(), key, message, Some(hint.to_owned()));
-        }
+        self.findings.push(Finding::new(place.clone(), key, message).hint(hint));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn read(text: &str) -> BTreeMap<String, String> {
-        let read = parse(text, Path::new(".env")).unwrap();
-        read.into_iter().map(|(key, value)| (key, value.expose_secret().to_owned())).collect()
-    }
-
-    #[test]
-    fn what_people_write_is_what_they_meant() {
-        for (line, value) in [
-            ("K=v", "v"),
-            ("export K=v", "v"),
-            ("  K = v  ", "v"),
-            ("K=a=b==", "a=b=="),
-            ("K=v # comment", "v"),
-            ("K=v#no comment", "v#no comment"),
-            ("K='a $b \\n \"c\"'", "a $b \\n \"c\""),
-            (r#"K="a\nb\t\"c\" \\ \$d \e""#, "a\nb\t\"c\" \\ $d \\e"),
-            ("K=\"two\nlines\"", "two\nlines"),
-            ("K='two\r\nlines' # yes", "two\r\nlines"),
-            ("K=pa$$word", "pa$$word"),
-            ("K=https://x/y?z=1#top", "https://x/y?z=1#top"),
-            ("\u{feff}K=v\r", "v"),
-            ("K=\"'\"", "'"),
-            ("# K=x\n\nK=ü", "ü"),
-        ] {
-            assert_eq!(read(line), BTreeMap::from([("K".to_owned(), value.to_owned())]), "{line:?}");
+/// The value in quotes at the start of `text`, and what comes behind; none where the quote does not end.
+fn unquote(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            c if c == quote => return Some((value, &text[at + c.len_utf8()..])),
+            '\\' if quote == '"' => {
+                let escaped = chars.peek().and_then(|(_, next)| escape(*next));
+                value.push(escaped.unwrap_or('\\'));
+                if escaped.is_some() {
+                    chars.next();
+                }
+            }
+            // A file from Windows: the line ends are the file's, not the value's.
+            '\r' if chars.peek().is_some_and(|(_, next)| *next == '\n') => {}
+            c => value.push(c),
         }
     }
+    None
+}
 
-    #[test]
-    fn every_mistake_has_its_line_and_no_value_is_shown() {
-        let text = "EMPTY=\nA=hush\nA=hush2\n1BAD=hush\nno equals hush\nQ='hush' hush\nT={{hush}}\nOPEN=\"hush\nhush";
-        let findings = parse(text, Path::new(".env")).unwrap_err();
-        insta::assert_snapshot!(findings.render(false), @r#"
-        error: `EMPTY` is empty, and Parameter Store takes no empty value
-         --> .env:1:1
-          |
-        1 | EMPTY=
-          | ^^^^^
-          |
-          = help: remove the line, or write what the worker takes for nothing
-
-        error: `A` is set a second time
-         --> .env:3:1
-          |
-        3 | A=*****
-          | ^
-          |
-          = help: keep one of the lines
-
-        error: this is not a key: letters, digits and `_`, and no digit first
-         --> .env:4:1
-          |
-        4 | ****=****
-          | ^^^^
-
-        error: no `=` in this line
-         --> .env:5:1
-          |
-        5 | **************
-          | ^^^^^^^^^^^^^^
-          |
-          = help: write KEY=value
-
-        error: something stands behind the closing quote of `Q`
-         --> .env:6:9
-          |
-        6 | Q='****'*****
-          |         ^^^^^
-          |
-          = help: quotes within quotes are written \"
-
-        error: `T` holds `{{`, which Parameter Store refuses
-         --> .env:7:1
-          |
-        7 | T=********
-          | ^
-          |
-          = help: encode it, for instance as base64
-
-        error: the quote of `OPEN` is never closed
-         --> .env:8:6
-          |
-        8 | OPEN="****
-          |      ^
-        "#);
-        assert!(!format!("{findings:?}").contains("hush"));
-    }
-
-    proptest! {
-        #[test]
-        fn a_quoted_value_comes_back_as_it_was(value in "[^\0]{1,200}") {
-            prop_assume!(!value.contains("{{"));
-            let quoted: String = value.chars().flat_map(|c| match c {
-                '"' | '\\' | '$' => vec!['\\', c],
-                '\n' => vec!['\\', 'n'],
-                '\r' => vec!['\\', 'r'],
-                c => vec![c],
-            }).collect();
-            prop_assert_eq!(&read(&format!("K=\"{quoted}\" # c\n"))["K"], &value);
-        }
-
-        #[test]
-        fn no_text_makes_it_panic(text in "(?s).{0,200}") {
-            let _ = parse(&text, Path::new(".env")).map_err(|findings| (findings.render(false), findings.to_json()));
-        }
+fn escape(letter: char) -> Option<char> {
+    match letter {
+        'n' => Some('\n'),
+        'r' => Some('\r'),
+        't' => Some('\t'),
+        '"' | '\\' | '$' => Some(letter),
+        _ => None,
     }
 }

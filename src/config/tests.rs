@@ -1,264 +1,208 @@
-//! The file as a whole: what it means, and what is said about mistakes.
+//! From text to spec or to findings, as the rest of the program sees it. The sample files lie in `tests/fixtures/config`:
+//! each valid one is read, each invalid one stands beside what is said about it.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use proptest::prelude::*;
+use secrecy::ExposeSecret;
 
 use super::*;
-use crate::spec::{Gpus, Types, Usd};
+use crate::spec::{BucketAccess, Gib, Period, Usd, Vpc};
 
-fn findings(text: &str) -> String {
-    parse(text, Path::new("spotctl.yaml")).map_or_else(|findings| findings.render(false), |spec| format!("{spec:?}"))
+mod agreement;
+mod hostile;
+
+const MINIMAL: &str = "name: w\ncontainer: {image: i}\n";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn samples(folder: &str) -> Vec<PathBuf> {
+    let folder = root().join("tests/fixtures/config").join(folder);
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// Holds `actual` against the file at `path`, or writes it there where `SPOTCTL_WRITE_GOLDEN` is set.
+fn check_file(path: &Path, actual: &str) {
+    if std::env::var_os("SPOTCTL_WRITE_GOLDEN").is_some() {
+        fs::write(path, actual).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        actual == expected,
+        "{} differs; set SPOTCTL_WRITE_GOLDEN=1 to write it, then read the diff\n--- expected\n{expected}\n--- actual\n{actual}",
+        path.display()
+    );
+}
+
+fn findings(text: &str) -> Findings {
+    parse(text, Path::new("spotctl.yaml")).unwrap_err()
 }
 
 #[test]
-fn two_lines_suffice() {
-    let spec = parse("name: w\ncontainer: {image: busybox}\n", Path::new("a/spotctl.yaml")).unwrap();
-    assert_eq!(spec.name.as_str(), "w");
+fn each_valid_sample_is_read() {
+    for path in samples("valid") {
+        let spec = load(&path);
+        assert!(spec.is_ok(), "{}: {}", path.display(), spec.unwrap_err());
+    }
+    for name in ["examples/minimal/spotctl.yaml", "examples/worker-gpu/spotctl.yaml"] {
+        load(&root().join(name)).unwrap();
+    }
+    assert_eq!(load_env(&root().join("examples/worker-gpu/.env.example")).unwrap().len(), 10);
+}
+
+#[test]
+fn each_invalid_sample_gets_every_finding_it_stands_beside() {
+    for path in samples("invalid").into_iter().filter(|path| path.extension().is_some_and(|ext| ext == "yaml")) {
+        let text = fs::read_to_string(&path).unwrap();
+        let findings = parse(&text, Path::new(path.file_name().unwrap())).unwrap_err();
+        check_file(&path.with_extension("txt"), &format!("{}\n", findings.render(false)));
+    }
+}
+
+#[test]
+fn values_arrive_as_the_file_writes_them() {
+    let spec = load(&root().join("tests/fixtures/config/valid/everything.yaml")).unwrap();
+    let env = |key: &str| spec.container.env[key].to_string();
+    assert_eq!((env("PORT"), env("RATIO"), env("VERBOSE")), ("8080".into(), "1.10".into(), "true".into()));
+    assert_eq!(spec.container.command.last().unwrap().to_string(), "4");
+    assert_eq!(spec.container.stop_timeout, Period::from_secs(110));
+    assert_eq!(spec.parameters.plain, BTreeSet::from(["BUCKET".to_owned(), "QUEUE".to_owned()]));
+    let file = root().join("tests/fixtures/config/valid").join("../secrets/.env");
+    assert_eq!((spec.parameters.file, spec.parameters.file_is_required), (Some(file), true));
+    assert_eq!(spec.instance.max_price, Some(Usd::from_micros(1_250_000)));
+    assert_eq!(spec.instance.volume.size, Gib(200));
+    assert_eq!(spec.network.vpc, Vpc::Tag { key: "Name".to_owned(), value: "main vpc".to_owned() });
+    assert_eq!((spec.lifetime.max, spec.lifetime.boot), (None, Some(Period::from_secs(5400))));
+    let buckets: Vec<(String, BucketAccess)> =
+        spec.access.buckets.iter().map(|(bucket, access)| (bucket.to_string(), *access)).collect();
+    assert!(buckets.contains(&("${BUCKET}".to_owned(), BucketAccess::ReadWrite)), "{buckets:?}");
+    assert_eq!(spec.access.statements[1]["Condition"]["NumericLessThan"]["aws:MultiFactorAuthAge"], 3600);
+    assert_eq!(spec.access.statements[0]["Action"], "dynamodb:GetItem");
+    assert_eq!(spec.tags["Cost.Center"], "4711");
+}
+
+#[test]
+fn what_two_lines_leave_out_has_its_default() {
+    let spec = parse(MINIMAL, Path::new("some/where/spotctl.yaml")).unwrap();
     assert_eq!(spec.parameters.path.as_str(), "/spotctl/w");
-    assert_eq!(spec.parameters.file.as_deref(), Some(Path::new("a/.env")));
-    assert_eq!((spec.container.gpus, &spec.instance.types), (Gpus::All, &Types::Cheapest));
-    assert_eq!(spec.lifetime.max.map(|max| max.to_string()).as_deref(), Some("8h"));
-}
-
-#[test]
-fn the_examples_are_right() {
-    for example in ["minimal", "worker-gpu"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example).join("spotctl.yaml");
-        let spec = load(&path).unwrap_or_else(|error| panic!("{example}: {error:?}"));
-        if spec.parameters.file_is_required {
-            assert_eq!(load_env(spec.parameters.file.as_deref().unwrap()).unwrap().len(), 10);
-        }
-    }
-}
-
-#[test]
-fn numbers_keep_the_digits_they_were_written_with() {
-    for (written, micros) in [("0.40", 400_000), ("1", 1_000_000), ("\"0.1578\"", 157_800)] {
-        let text = format!("name: w\ncontainer: {{image: i}}\ninstance: {{max_price: {written}}}\n");
-        assert_eq!(parse(&text, Path::new("x")).unwrap().instance.max_price, Some(Usd::from_micros(micros)));
-    }
+    assert_eq!((spec.parameters.file, spec.parameters.file_is_required), (Some("some/where/.env".into()), false));
+    let lifetime = spec.lifetime;
+    let hours = |period: Option<Period>| period.unwrap().to_string();
+    assert_eq!(
+        (hours(lifetime.max), hours(lifetime.idle), hours(lifetime.boot)),
+        ("8h".into(), "15m".into(), "20m".into())
+    );
+    assert_eq!((spec.instance.max_price, spec.access.session_manager), (None, true));
 }
 
 #[test]
 fn a_key_used_in_access_or_image_is_plain() {
-    let text = "name: w\ncontainer: {image: \"${REPO}:1\"}\naccess:\n  queues: [\"${QUEUE}\"]\n  buckets: {\"${BUCKET}\": read}\nparameters: {plain: [OTHER]}\n";
-    let spec = parse(text, Path::new("x")).unwrap();
-    assert_eq!(spec.parameters.plain.iter().collect::<Vec<_>>(), ["BUCKET", "OTHER", "QUEUE", "REPO"]);
-}
-
-#[test]
-fn all_mistakes_are_reported_at_once_with_line_caret_and_suggestion() {
     let text = "\
-name: Worker
-regoin: us-east-1
-container:
-  image: i
-  gpus: two
-  env: {1X: y}
-  args: [--name=x]
-instance:
-  types: g4dn.xlarge
-  max_price: cheap
-  ami: dlami-ubuntu-24.4
-  volume: {type: gp2, size: 30, iops: 3000}
-network: {egress: [443/tpc]}
-lifetime: {max: soon, idle: none}
-access: {session_manager: maybe, buckets: {my-bucket: readwrite}}
-tags: {spotctl:x: y, \"a b\": c}
+name: w
+container: {image: \"${REPO}:1\", env: {A: \"${SECRET}\"}}
+access:
+  queues: [\"${QUEUE}\"]
+  buckets: {\"${BUCKET}\": read}
+  statements: [{Effect: Allow, Action: \"s3:*\", Resource: [\"arn:aws:s3:::${TABLE}/${aws:username}\", \"${TABLE}\"]}]
+parameters: {plain: [OTHER]}
 ";
-    insta::assert_snapshot!(findings(text), @r#"
-    error: `name`: `Worker` is not a name: it starts with a letter a-z, holds a-z, 0-9 and `-`, and is at most 40 characters long
-     --> spotctl.yaml:1:7
-      |
-    1 | name: Worker
-      |       ^^^^^^
+    let spec = parse(text, Path::new("x")).unwrap();
+    assert_eq!(spec.parameters.plain.iter().collect::<Vec<_>>(), ["BUCKET", "OTHER", "QUEUE", "REPO", "TABLE"]);
+}
 
-    error: no key `regoin`
-     --> spotctl.yaml:2:1
-      |
-    2 | regoin: us-east-1
-      | ^^^^^^
-      |
-      = help: did you mean `region`?
-
-    error: `container.gpus`: `two` is none of all, none, a number
-     --> spotctl.yaml:5:9
-      |
-    5 |   gpus: two
-      |         ^^^
-
-    error: `container.env.1X`: `1X` is not a key: letters, digits and `_`, and no digit first
-     --> spotctl.yaml:6:9
-      |
-    6 |   env: {1X: y}
-      |         ^^
-
-    error: `container.args[0]`: `--name` is not for `args`: spotctl names it
-     --> spotctl.yaml:7:10
-      |
-    7 |   args: [--name=x]
-      |          ^^^^^^^^
-
-    error: `instance.types` is `cheapest` or a list, not `g4dn.xlarge`
-     --> spotctl.yaml:9:10
-      |
-    9 |   types: g4dn.xlarge
-      |          ^^^^^^^^^^^
-      |
-      = help: a list: [g4dn.xlarge]
-
-    error: `instance.max_price`: `cheap` is not an amount in USD such as `0.40`
-      --> spotctl.yaml:10:14
-       |
-    10 |   max_price: cheap
-       |              ^^^^^
-
-    error: `instance.ami`: `dlami-ubuntu-24.4` is none of dlami-ubuntu-24.04, dlami-ubuntu-22.04, dlami-al2023, ami-…, ssm:/…
-      --> spotctl.yaml:11:8
-       |
-    11 |   ami: dlami-ubuntu-24.4
-       |        ^^^^^^^^^^^^^^^^^
-       |
-       = help: did you mean `dlami-ubuntu-24.04`?
-
-    error: `instance.volume.size`: `30` is not a size such as `30GiB`
-      --> spotctl.yaml:12:29
-       |
-    12 |   volume: {type: gp2, size: 30, iops: 3000}
-       |                             ^^
-
-    error: `instance.volume.iops`: a gp2 volume's IOPS follow from its size
-      --> spotctl.yaml:12:39
-       |
-    12 |   volume: {type: gp2, size: 30, iops: 3000}
-       |                                       ^^^^
-
-    error: `network.egress[0]`: `443/tpc` is not a port such as `443/tcp` or `53/udp`
-      --> spotctl.yaml:13:20
-       |
-    13 | network: {egress: [443/tpc]}
-       |                    ^^^^^^^
-
-    error: `lifetime.max`: `soon` is not a length of time such as `8h`, `15m` or `90s`
-      --> spotctl.yaml:14:17
-       |
-    14 | lifetime: {max: soon, idle: none}
-       |                 ^^^^
-
-    error: `access.session_manager` is true or false, not a text
-      --> spotctl.yaml:15:27
-       |
-    15 | access: {session_manager: maybe, buckets: {my-bucket: readwrite}}
-       |                           ^^^^^
-
-    error: `access.buckets.my-bucket`: `readwrite` is none of read, write, read-write
-      --> spotctl.yaml:15:55
-       |
-    15 | access: {session_manager: maybe, buckets: {my-bucket: readwrite}}
-       |                                                       ^^^^^^^^^
-       |
-       = help: did you mean `read-write`?
-
-    error: `tags.spotctl:x`: tag keys that begin with `spotctl:` are not yours
-      --> spotctl.yaml:16:8
-       |
-    16 | tags: {spotctl:x: y, "a b": c}
-       |        ^^^^^^^^^
-
-    error: `tags.a b`: the tag key `a b` holds a space or a `/`: the box could not read its tags
-      --> spotctl.yaml:16:22
-       |
-    16 | tags: {spotctl:x: y, "a b": c}
-       |                      ^^^^^
+#[test]
+fn findings_for_programs_have_line_column_key_message_and_hint() {
+    let text = "name: w\ncontainer: {image: i, gpsu: 1}\ntags: {größe: \"a,b\"}\n";
+    insta::assert_json_snapshot!(findings(text).to_json(), @r#"
+    [
+      {
+        "line": 2,
+        "column": 23,
+        "key": "container.gpsu",
+        "message": "unknown key `container.gpsu`",
+        "hint": "did you mean `gpus`?"
+      },
+      {
+        "line": 3,
+        "column": 15,
+        "key": "tags.größe",
+        "message": "`,` cannot stand in a tag's value: letters, digits and `_.:=+-@`, space and `/` can",
+        "hint": null
+      }
+    ]
     "#);
 }
 
 #[test]
-fn what_is_not_yaml_or_not_a_mapping_says_where() {
-    insta::assert_snapshot!(findings("name: w\ncontainer: {image: i\n"), @r#"
-    error: unclosed bracket '{'
-     --> spotctl.yaml:2:12
-      |
-    2 | container: {image: i
-      |            ^^^^^^^^^
-    "#);
-    insta::assert_snapshot!(findings(""), @r#"
-    error: the file is a mapping, not nothing
-     --> spotctl.yaml:1:1
-      |
-    1 |
-      | ^
-
-    error: the key `container` is missing
-     --> spotctl.yaml:1:1
-      |
-    1 |
-      | ^
-      |
-      = help: add `container: {image: …}`
-
-    error: the key `name` is missing
-     --> spotctl.yaml:1:1
-      |
-    1 |
-      | ^
-      |
-      = help: add `name: worker-gpu`
-    "#);
-    insta::assert_snapshot!(findings("- a\n"), @r#"
-    error: the key `container` is missing
-     --> spotctl.yaml:1:1
-      |
-    1 | - a
-      | ^
-      |
-      = help: add `container: {image: …}`
-
-    error: the key `name` is missing
-     --> spotctl.yaml:1:1
-      |
-    1 | - a
-      | ^
-      |
-      = help: add `name: worker-gpu`
-
-    error: the file is a mapping, not a list
-     --> spotctl.yaml:1:1
-      |
-    1 | - a
-      | ^^^
-    "#);
-    insta::assert_snapshot!(findings("name: w\nname: v\ncontainer: {image: i}\n"), @r#"
-    error: the key `name` is set a second time
-     --> spotctl.yaml:2:1
-      |
-    2 | name: v
-      | ^^^^^^^
-    "#);
+fn color_is_only_in_what_asks_for_it() {
+    let findings = findings("name: W\ncontainer: {image: i}\n");
+    assert!(findings.render(true).contains("\u{1b}["));
+    assert!(!findings.render(false).contains('\u{1b}'));
 }
 
 #[test]
-fn a_secret_that_would_stand_in_the_process_list_is_refused() {
-    let text = |plain: &str| {
-        format!("name: w\ncontainer: {{image: i, command: [run, \"${{TOKEN}}\"]}}\nparameters: {{plain: [{plain}]}}\n")
-    };
-    assert!(findings(&text("")).contains("process list"));
-    assert!(parse(&text("TOKEN"), Path::new("x")).is_ok());
+fn an_arguments_refusal_points_at_the_argument_with_its_place_in_the_list() {
+    let findings = findings("name: w\ncontainer:\n  image: i\n  args: [-it, [], -d]\n");
+    let shown = findings.to_string();
+    assert_eq!(
+        shown,
+        "spotctl.yaml:4:15: `container.args[1]` takes a text, not a list\n\
+         spotctl.yaml:4:19: `--detach` is not for `container.args`"
+    );
 }
 
-proptest! {
-    #[test]
-    fn no_text_makes_it_panic(text in "(?s).{0,120}") {
-        let _ = parse(&text, Path::new("x")).map_err(|findings| (findings.render(true), findings.to_json()));
-    }
+#[test]
+fn a_file_that_is_not_there_or_not_text_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(load(&folder.path().join("spotctl.yaml")), Err(LoadError::NotFound)));
+    assert!(matches!(load_env(&folder.path().join(".env")), Err(LoadError::NotFound)));
+    assert!(matches!(load(folder.path()), Err(LoadError::Unreadable(_))));
+    let path = folder.path().join("latin1.yaml");
+    fs::write(&path, b"name: gr\xf6\xdfe\n").unwrap();
+    assert!(matches!(load(&path), Err(LoadError::Unreadable(why)) if why.contains("UTF-8")));
+}
 
-    #[test]
-    fn no_mutation_of_a_real_file_makes_it_panic(at in 0_usize..2000, with in "(?s).{0,3}") {
-        let real = include_str!("../../examples/worker-gpu/spotctl.yaml");
-        let at = (0..=at.min(real.len())).rev().find(|at| real.is_char_boundary(*at)).unwrap_or(0);
-        let next = real[at..].chars().next().map_or(at, |c| at + c.len_utf8());
-        let text = format!("{}{with}{}", &real[..at], &real[next..]);
-        let _ = parse(&text, Path::new("x")).map_err(|findings| (findings.render(false), findings.to_json()));
+#[test]
+fn an_env_is_read_as_people_write_it() {
+    let path = root().join("tests/fixtures/config/env/everything.env");
+    let text = fs::read_to_string(path).unwrap();
+    let expected = [
+        ("PLAIN", "hush-plain"),
+        ("EXPORTED", "hush exported"),
+        ("EQUALS", "postgres://u:p@h/db?a=b&c=d"),
+        ("HASH", "hush#not-a-comment"),
+        ("ONLY_HASH", "#hush"),
+        ("DOLLAR", "$HOME${HOME}$$"),
+        ("SINGLE", "hush $HOME \\n \"x\""),
+        ("DOUBLE", "a \"quoted\" \\ $5\ttab\nline \\d"),
+        ("MULTI", "-----BEGIN KEY-----\naGVsbG8=\n-----END KEY-----\n"),
+        ("MULTI_SINGLE", "one\ntwo"),
+        ("TAB", "1"),
+        ("UNICODE", "größe 日本"),
+    ];
+    // The same from Windows: a BOM, and line ends that are not the values'.
+    for text in [text.clone(), format!("\u{feff}{}", text.replace('\n', "\r\n"))] {
+        let values = env_file::parse(&text, Path::new(".env")).unwrap();
+        for (key, value) in expected {
+            assert_eq!(values[key].expose_secret(), value, "{key}");
+        }
+        assert_eq!(values.len(), expected.len());
+        assert!(!format!("{values:?}").contains("hush"));
     }
+}
+
+#[test]
+fn mistakes_in_an_env_show_keys_and_no_value() {
+    let text = fs::read_to_string(root().join("tests/fixtures/config/env/wrong.env")).unwrap();
+    let text = format!("{text}LONG={}\nNUL=hush\0\n", "x".repeat(4097));
+    let findings = env_file::parse(&text, Path::new(".env")).unwrap_err();
+    let shown = findings.render(false);
+    let whole = format!("{shown}\n{findings:?}\n{}", findings.to_json());
+    assert!(!whole.contains("hush") && !whole.contains("xxx"), "{whole}");
+    check_file(&root().join("tests/fixtures/config/env/wrong.txt"), &format!("{shown}\n"));
 }
