@@ -184,7 +184,9 @@ pub fn decide(
 ) -> Result<Plan> {
     let mut notes = Vec::new();
     let wished = parameters::desired(spec, env);
-    references::check(spec, &parameters::keys(&wished, &observed.parameters))?;
+    let keys = parameters::keys(&wished, &observed.parameters);
+    references::check(spec, &keys)?;
+    references::check_environment(spec, &keys)?;
     let plain = parameters::plain_values(&wished, &observed.parameters, &spec.parameters.plain);
     let named = std::collections::BTreeSet::from(["AWS_REGION".to_owned()]);
     references::check_region(&parameters::plain_values(&wished, &observed.parameters, &named), region)?;

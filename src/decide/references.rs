@@ -28,6 +28,11 @@ pub fn check(spec: &Spec, keys: &BTreeSet<String>) -> Result<()> {
             missing.entry(key.to_owned()).or_insert(place);
         }
     }
+    for text in access.statements.iter().flat_map(texts_of) {
+        for key in text.keys().filter(|key| !is_known(key)) {
+            missing.entry(key.to_owned()).or_insert("access.statements");
+        }
+    }
     if let Selection::Keys(listed) = &container.parameters {
         for key in listed.iter().filter(|key| !is_known(key)) {
             missing.entry(key.clone()).or_insert("container.parameters");
@@ -41,6 +46,32 @@ pub fn check(spec: &Spec, keys: &BTreeSet<String>) -> Result<()> {
     let file = spec.parameters.file.as_ref().map_or_else(|| ".env".to_owned(), |file| file.display().to_string());
     Err(Error::usage(format!("no parameter under {path} and no line in the `.env` for {}", list.join(", ")))
         .hint(format!("add it to {file}, one KEY=value a line")))
+}
+
+/// Every text of a statement that is one of ours; IAM's own `${aws:…}` is none.
+fn texts_of(statement: &serde_json::Value) -> Vec<Text> {
+    match statement {
+        serde_json::Value::String(text) => text.parse().into_iter().collect(),
+        serde_json::Value::Array(items) => items.iter().flat_map(texts_of).collect(),
+        serde_json::Value::Object(entries) => entries.values().flat_map(texts_of).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Keys that would steer the box's own `docker` command must not reach the container as its environment does.
+///
+/// # Errors
+/// The first such key.
+pub fn check_environment(spec: &Spec, keys: &BTreeSet<String>) -> Result<()> {
+    let reaches = |key: &&String| match &spec.container.parameters {
+        Selection::All => true,
+        Selection::Keys(listed) => listed.contains(*key),
+    };
+    match keys.iter().filter(reaches).find(|key| key.starts_with("DOCKER_")) {
+        Some(key) => Err(Error::usage(format!("the parameter `{key}` would steer the box's own docker command"))
+            .hint("give it another name, or list the keys that the container gets under `container.parameters`")),
+        None => Ok(()),
+    }
 }
 
 /// `${AWS_REGION}` in the `.env` must be the region in use: a worker would look for its queue elsewhere.
@@ -76,6 +107,13 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert!(!message.contains("TAG"), "{message}");
+    }
+
+    #[test]
+    fn a_key_that_steers_docker_is_refused_where_it_would_reach_the_container() {
+        let keys = BTreeSet::from(["DOCKER_HOST".to_owned(), "A".to_owned()]);
+        assert!(check_environment(&spec("name: w\ncontainer: {image: i}\n"), &keys).is_err());
+        assert!(check_environment(&spec("name: w\ncontainer: {image: i, parameters: [A]}\n"), &keys).is_ok());
     }
 
     #[test]

@@ -242,7 +242,9 @@ impl Machine {
         let folder = tempfile::tempdir().unwrap();
         let bin = folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
-        for (name, script) in [("aws", STUB_AWS), ("curl", STUB_CURL), ("docker", STUB_DOCKER), ("shutdown", STUB_SHUTDOWN)] {
+        for (name, script) in
+            [("aws", STUB_AWS), ("curl", STUB_CURL), ("docker", STUB_DOCKER), ("shutdown", STUB_SHUTDOWN)]
+        {
             let path = bin.join(name);
             fs::write(&path, script).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
