@@ -43,7 +43,7 @@ pub struct Sandbox {
 #[derive(Debug)]
 enum Store {
     File(PathBuf),
-    Memory(Mutex<World>),
+    Memory(Box<Mutex<World>>),
 }
 
 /// What becomes of a request, as the network shows it.
@@ -71,7 +71,7 @@ impl Sandbox {
     /// A sandbox that is gone when it is dropped.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { store: Arc::new(Store::Memory(Mutex::new(World::default()))) }
+        Self { store: Arc::new(Store::Memory(Box::new(Mutex::new(World::default())))) }
     }
 
     /// Forgets everything.

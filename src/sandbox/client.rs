@@ -129,7 +129,7 @@ mod tests {
         assert!(role.into_service_error().is_no_such_entity_exception());
         let quotas = aws_sdk_servicequotas::Client::new(&config);
         let quota = quotas.get_service_quota().service_code("ec2").quota_code("L-3819A6DF").send().await.unwrap();
-        assert!(quota.quota().and_then(|quota| quota.value()).is_some());
+        assert!(quota.quota().is_some_and(|quota| quota.value().is_some()));
     }
 
     #[tokio::test(start_paused = true)]
@@ -160,7 +160,9 @@ mod tests {
                 })
             })
             .collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(Sandbox::open(state).unwrap().weather().unwrap().prices.len(), 40);
     }
 }

@@ -26,7 +26,7 @@ enum Service {
     Iam,
     Sts,
     Ssm,
-    ServiceQuotas,
+    Quotas,
 }
 
 impl Service {
@@ -36,15 +36,15 @@ impl Service {
             "iam" => Self::Iam,
             "sts" => Self::Sts,
             "ssm" => Self::Ssm,
-            "servicequotas" => Self::ServiceQuotas,
+            "servicequotas" => Self::Quotas,
             _ => return None,
         })
     }
 
-    const ALL: [Self; 5] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::ServiceQuotas];
+    const ALL: [Self; 5] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas];
 
     fn speaks_json(self) -> bool {
-        matches!(self, Self::Ssm | Self::ServiceQuotas)
+        matches!(self, Self::Ssm | Self::Quotas)
     }
 }
 
@@ -162,7 +162,7 @@ fn throttled(service: Service) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
-        Service::Ssm | Service::ServiceQuotas => AwsError::new("ThrottlingException", "Rate exceeded"),
+        Service::Ssm | Service::Quotas => AwsError::new("ThrottlingException", "Rate exceeded"),
     }
 }
 
@@ -240,7 +240,7 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             let namespace = if service == Service::Iam { IAM } else { STS };
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
-        Service::Ssm | Service::ServiceQuotas => {
+        Service::Ssm | Service::Quotas => {
             // The query services' word for an operation that is not there is another than the JSON services'.
             let code = if error.code == "InvalidAction" { "UnknownOperationException" } else { &error.code };
             let body = json!({"__type": code, "message": error.message, "Message": error.message});

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -168,7 +169,8 @@ impl Query {
 
     fn write(&self, name: &str, text: &mut String) {
         if let Some(value) = &self.value {
-            text.push_str(&format!("{name}={value}\n"));
+            // Writing into memory does not fail.
+            let _ = writeln!(text, "{name}={value}");
         }
         for (part, child) in &self.children {
             child.write(&format!("{name}.{part}"), text);
@@ -179,8 +181,7 @@ impl Query {
         let mut items: Vec<(u32, &Query)> =
             self.children.iter().filter_map(|(index, item)| Some((index.parse().ok()?, item))).collect();
         items.sort_by_key(|(index, _)| *index);
-        items.iter().for_each(|(_, item)| item.read.set(true));
-        items.into_iter().map(|(_, item)| item).collect()
+        items.into_iter().map(|(_, item)| item).inspect(|item| item.read.set(true)).collect()
     }
 
     fn path_of(&self, name: &str) -> String {
