@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -169,8 +168,7 @@ impl Query {
 
     fn write(&self, name: &str, text: &mut String) {
         if let Some(value) = &self.value {
-            // Writing into memory does not fail.
-            let _ = writeln!(text, "{name}={value}");
+            text.extend([name, "=", value, "\n"]);
         }
         for (part, child) in &self.children {
             child.write(&format!("{name}.{part}"), text);
@@ -181,7 +179,10 @@ impl Query {
         let mut items: Vec<(u32, &Query)> =
             self.children.iter().filter_map(|(index, item)| Some((index.parse().ok()?, item))).collect();
         items.sort_by_key(|(index, _)| *index);
-        items.into_iter().map(|(_, item)| item).inspect(|item| item.read.set(true)).collect()
+        for (_, item) in &items {
+            item.read.set(true);
+        }
+        items.into_iter().map(|(_, item)| item).collect()
     }
 
     fn path_of(&self, name: &str) -> String {

@@ -17,7 +17,7 @@ pub fn node(name: impl Into<String>, children: Vec<Element>) -> Element {
 }
 
 /// An element with a text.
-#[expect(clippy::needless_pass_by_value, reason = "numbers and texts alike are handed over as they come")]
+#[expect(clippy::needless_pass_by_value, reason = "texts, numbers and flags alike, borrowed or not")]
 pub fn leaf(name: impl Into<String>, text: impl ToString) -> Element {
     Element { name: name.into(), text: Some(text.to_string()), children: Vec::new() }
 }
