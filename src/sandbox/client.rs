@@ -65,6 +65,7 @@ mod tests {
     use aws_config::{BehaviorVersion, Region, SdkConfig};
     use aws_credential_types::Credentials;
     use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_types::error::metadata::ProvideErrorMetadata;
     use aws_smithy_types::retry::RetryConfig;
 
     use super::*;
@@ -109,6 +110,26 @@ mod tests {
         let found = ssm.get_parameters_by_path().path("/a").send().await.unwrap();
         let names: Vec<_> = found.parameters().iter().filter_map(|p| p.name()).collect();
         assert_eq!(names, ["/a/B"]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_reaches_the_caller_with_its_code() {
+        let sandbox = Sandbox::in_memory();
+        let config = config(&sandbox);
+        let put = aws_sdk_ssm::Client::new(&config).put_parameter().name("/a/B").value("1");
+        let put = put.r#type(aws_sdk_ssm::types::ParameterType::String);
+        // A parameter that AWS has and the sandbox does not model.
+        let error = put.clone().allowed_pattern("^1$").send().await.unwrap_err();
+        assert_eq!(error.code(), Some("ValidationException"));
+        assert!(error.message().is_some_and(|message| message.contains("AllowedPattern")));
+        set(&sandbox, "fail PutParameter 429 1");
+        assert_eq!(put.clone().send().await.unwrap_err().code(), Some("ThrottlingException"));
+        assert!(put.send().await.is_ok());
+        let role = aws_sdk_iam::Client::new(&config).get_role().role_name("r").send().await.unwrap_err();
+        assert!(role.into_service_error().is_no_such_entity_exception());
+        let quotas = aws_sdk_servicequotas::Client::new(&config);
+        let quota = quotas.get_service_quota().service_code("ec2").quota_code("L-3819A6DF").send().await.unwrap();
+        assert!(quota.quota().is_some_and(|quota| quota.value().is_some()));
     }
 
     #[tokio::test(start_paused = true)]

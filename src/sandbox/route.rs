@@ -41,6 +41,8 @@ impl Service {
         })
     }
 
+    const ALL: [Self; 5] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas];
+
     fn speaks_json(self) -> bool {
         matches!(self, Self::Ssm | Self::Quotas)
     }
@@ -102,33 +104,57 @@ fn carry_out(
             format!("The region {region} is not part of this sandbox; there are {known}"),
         ));
     }
-    if !world.weather.spend(&region, &operation, now) {
+    if !world.weather.spend(&format!("{region} {service:?}"), &operation, now) {
         return Err(throttled(service));
     }
     // On a copy, so that a refusal changes nothing, whatever the operation had done by then.
     let mut next = world.clone();
-    let mut call = Call { world: &mut next, region, now, operation: operation.clone() };
+    let mut call = Call { world: &mut next, region, now, operation };
     let body = if service.speaks_json() {
-        let body = request.body();
-        Body::Json(match service {
-            Service::Ssm => ssm::handle(&mut call, body)?,
-            _ => service_quotas::handle(&mut call, body)?,
-        })
+        Body::Json(ask_json(service, &mut call, request.body())?)
     } else {
         let input = Query::parse(request.body());
-        let children = match service {
-            Service::Ec2 => ec2::handle(&mut call, &input)?,
-            Service::Iam => iam::handle(&mut call, &input)?,
-            _ => sts::handle(&mut call, &input)?,
-        };
+        let children = ask_query(service, &mut call, &input)?;
         if let Some(name) = input.unread() {
             let code = if service == Service::Ec2 { "UnknownParameter" } else { "ValidationError" };
             return Err(AwsError::new(code, format!("The parameter {name} is not recognized")));
         }
-        Body::Xml(operation, children)
+        Body::Xml(call.operation, children)
     };
     *world = next;
     Ok(body)
+}
+
+fn ask_query(service: Service, call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    match service {
+        Service::Ec2 => ec2::handle(call, input),
+        Service::Iam => iam::handle(call, input),
+        _ => sts::handle(call, input),
+    }
+}
+
+fn ask_json(service: Service, call: &mut Call<'_>, body: &[u8]) -> Result<serde_json::Value, AwsError> {
+    match service {
+        Service::Ssm => ssm::handle(call, body),
+        _ => service_quotas::handle(call, body),
+    }
+}
+
+/// Whether any service models this operation. It is asked for, on a copy, so that no list can fall behind.
+pub fn knows(world: &World, operation: &str) -> bool {
+    let region = catalog::regions().first().cloned().unwrap_or_default();
+    let unknown = AwsError::unknown_operation(operation);
+    Service::ALL.into_iter().any(|service| {
+        let mut copy = world.clone();
+        let (region, operation) = (region.clone(), operation.to_owned());
+        let mut call = Call { world: &mut copy, region, now: Timestamp::UNIX_EPOCH, operation };
+        let refusal = if service.speaks_json() {
+            ask_json(service, &mut call, b"").err()
+        } else {
+            ask_query(service, &mut call, &Query::default()).err()
+        };
+        refusal.as_ref() != Some(&unknown)
+    })
 }
 
 /// As each service says it.
@@ -215,8 +241,15 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
         Service::Ssm | Service::Quotas => {
-            let body = json!({"__type": error.code, "message": error.message, "Message": error.message});
-            return respond(error.status, "application/x-amz-json-1.1", body.to_string().into(), request_id);
+            // The query services' word for an operation that is not there is another than the JSON services'.
+            let code = if error.code == "InvalidAction" { "UnknownOperationException" } else { &error.code };
+            let body = json!({"__type": code, "message": error.message, "Message": error.message});
+            let body = body.to_string().into();
+            let mut response = respond(error.status, "application/x-amz-json-1.1", body, request_id);
+            if let Ok(code) = code.parse() {
+                response.headers_mut().insert("x-amzn-errortype", code);
+            }
+            return response;
         }
     };
     respond(error.status, "text/xml;charset=UTF-8", body.into(), request_id)
@@ -268,6 +301,29 @@ mod tests {
         }
         let (_, roles) = ask(&mut world, "iam", "Action=ListRoles");
         assert!(!roles.contains("<RoleName>r</RoleName>"), "{roles}");
+    }
+
+    #[test]
+    fn a_refusal_in_json_names_its_code_in_body_and_header() {
+        let mut world = World::default();
+        let mut request = request("ssm", "{}");
+        request.headers_mut().insert("x-amz-target", "AmazonSSM.StartSession".parse().unwrap());
+        let response = answer(&mut world, &request, Timestamp::UNIX_EPOCH);
+        let code = "UnknownOperationException";
+        assert!(String::from_utf8_lossy(response.body()).contains(&format!(r#""__type":"{code}""#)));
+        assert_eq!(response.headers()["x-amzn-errortype"], code);
+    }
+
+    #[test]
+    fn each_service_has_buckets_of_its_own() {
+        let mut world = World::default();
+        world.weather.throttle = true;
+        let mut last = String::new();
+        for _ in 0..101 {
+            last = ask(&mut world, "ec2", "Action=DescribeVpcs").1;
+        }
+        assert!(last.contains("RequestLimitExceeded"), "{last}");
+        assert_eq!(ask(&mut world, "sts", "Action=GetCallerIdentity").0, 200);
     }
 
     #[test]

@@ -64,10 +64,7 @@ async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Respon
 
 fn own_door(sandbox: &Sandbox, method: &Method, verb: &str, body: &[u8]) -> Response<Full<Bytes>> {
     let done = match (method, verb) {
-        (&Method::POST, "set") => {
-            let words: Vec<String> = String::from_utf8_lossy(body).lines().map(str::to_owned).collect();
-            sandbox.set(&words).map_err(|error| error.to_string())
-        }
+        (&Method::POST, "set") => sandbox.set(&words(body)).map_err(|error| error.to_string()),
         (&Method::POST, "reset") => {
             sandbox.reset().map(|()| "the sandbox is empty".to_owned()).map_err(|error| error.to_string())
         }
@@ -81,6 +78,11 @@ fn own_door(sandbox: &Sandbox, method: &Method, verb: &str, body: &[u8]) -> Resp
         Ok(said) => text(StatusCode::OK, &said),
         Err(error) => text(StatusCode::BAD_REQUEST, &error),
     }
+}
+
+/// A JSON list of words, or one word a line.
+fn words(body: &[u8]) -> Vec<String> {
+    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).lines().map(str::to_owned).collect())
 }
 
 fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
@@ -120,5 +122,85 @@ pub async fn control(url: &str, verb: &str, body: &str) -> Result<String, String
         StatusCode::OK => Ok(said),
         StatusCode::BAD_REQUEST => Err(said),
         _ => Err(format!("{url} is no sandbox: it answered {status}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Runs `ask` with the address of a served sandbox.
+    async fn served<T>(ask: impl AsyncFnOnce(String) -> T) -> T {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = serve(Sandbox::in_memory(), listener, async {
+            let _ = stopped.await;
+        });
+        let asking = async {
+            let answer = ask(address).await;
+            stop.send(()).unwrap();
+            answer
+        };
+        let (served, answer) = futures::join!(serving, asking);
+        served.unwrap();
+        answer
+    }
+
+    /// What comes back on a connection of its own that `request` was written to.
+    async fn raw(address: &str, request: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset after the answer is as good as an end.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
+    }
+
+    fn call(operation: &str) -> String {
+        let body = format!("Action={operation}&Version=2011-06-15");
+        let scope = "AWS4-HMAC-SHA256 Credential=AK/20261124/us-east-1/sts/aws4_request, Signature=0";
+        let length = body.len();
+        format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {scope}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+    }
+
+    #[tokio::test]
+    async fn the_own_door_takes_words_as_lines_and_as_json_and_says_what_is_wrong() {
+        served(async |address| {
+            let url = format!("http://{address}");
+            let set = async |body: &str| control(&url, "set", body).await;
+            assert_eq!(set("latency\n5ms").await, Ok("each call takes 5ms".to_owned()));
+            assert_eq!(set(r#"["latency", "6ms"]"#).await, Ok("each call takes 6ms".to_owned()));
+            assert!(set("rain").await.is_err_and(|error| error.starts_with("no weather `rain`")));
+            assert!(control(&url, "tset", "").await.is_err());
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_dropped_answer_is_a_connection_that_ends() {
+        served(async |address| {
+            assert!(raw(&address, &call("GetCallerIdentity")).await.starts_with("HTTP/1.1 200"));
+            control(&format!("http://{address}"), "set", "fail\nGetCallerIdentity\ndrop\n1").await.unwrap();
+            assert_eq!(raw(&address, &call("GetCallerIdentity")).await, "");
+            assert!(raw(&address, &call("GetCallerIdentity")).await.starts_with("HTTP/1.1 200"));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_body_larger_than_a_mebibyte_is_refused() {
+        served(async |address| {
+            let (size, body) = (LARGEST_BODY + 1, "a".repeat(LARGEST_BODY + 1));
+            let head = format!("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {size}\r\n\r\n");
+            assert!(raw(&address, &(head + &body)).await.starts_with("HTTP/1.1 413"));
+        })
+        .await;
     }
 }

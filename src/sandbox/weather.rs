@@ -8,7 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::ec2::catalog;
-use super::service_quotas::CLASSES;
+use super::route;
+use super::service_quotas::{self, CLASSES};
 use super::world::World;
 
 /// What `sandbox set` understands; shown in its help.
@@ -29,6 +30,7 @@ Words:
 
 /// The weather now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)] // A state of an older version lacks what came later.
 pub struct Weather {
     /// Each call takes so long.
     pub latency: Duration,
@@ -38,7 +40,7 @@ pub struct Weather {
     pub profile_delay: Duration,
     /// Pools without capacity: type and zone, `*` for any.
     pub dry: BTreeSet<(String, String)>,
-    /// Prices that differ from the model's: `TYPE ZONE` to USD an hour.
+    /// Prices that differ from the model's: `TYPE ZONE`, `*` for any, to USD an hour.
     pub prices: BTreeMap<String, String>,
     /// Failures to come.
     pub faults: Vec<Failing>,
@@ -116,10 +118,12 @@ impl Weather {
         self.dry.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
     }
 
-    /// The price that was set for this pool.
+    /// The price that was set for this pool; the closest one holds.
     #[must_use]
     pub fn price(&self, instance_type: &str, zone: &str) -> Option<&str> {
-        self.prices.get(&format!("{instance_type} {zone}")).map(String::as_str)
+        [(instance_type, zone), (instance_type, "*"), ("*", zone), ("*", "*")]
+            .into_iter()
+            .find_map(|(of, at)| self.prices.get(&format!("{of} {at}")).map(String::as_str))
     }
 
     /// Counts a call of this operation, and answers how it fails, if it does.
@@ -138,19 +142,20 @@ impl Weather {
         Some(fault)
     }
 
-    /// Takes one from the bucket of this operation; whether there was one.
-    pub fn spend(&mut self, region: &str, operation: &str, now: Timestamp) -> bool {
+    /// Takes one from the bucket of this operation; whether there was one. `scope` keeps apart what AWS counts apart: each
+    /// region and service has buckets of its own.
+    pub fn spend(&mut self, scope: &str, operation: &str, now: Timestamp) -> bool {
         if !self.throttle {
             return true;
         }
         let (name, burst, a_second) = bucket(operation);
         let now = now.as_millisecond();
-        let (left, since) = self.buckets.get(&format!("{region} {name}")).copied().unwrap_or((burst, now));
+        let (left, since) = self.buckets.get(&format!("{scope} {name}")).copied().unwrap_or((burst, now));
         #[expect(clippy::cast_precision_loss, reason = "milliseconds between two calls")]
         let refilled = (left + (now - since).max(0) as f64 / 1000.0 * a_second).min(burst);
         let has_one = refilled >= 1.0;
         let left = if has_one { refilled - 1.0 } else { refilled };
-        self.buckets.insert(format!("{region} {name}"), (left, now));
+        self.buckets.insert(format!("{scope} {name}"), (left, now));
         has_one
     }
 }
@@ -181,8 +186,8 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             *weather = Weather::default();
             "good weather".to_owned()
         }
-        ["quota", quota] => set_quota(world, quota, None)?,
-        ["quota", quota, region] => set_quota(world, quota, Some(region))?,
+        ["quota", quota] => set_quota(world, quota, None, now)?,
+        ["quota", quota, region] => set_quota(world, quota, Some(region), now)?,
         ["dry", "all"] => {
             weather.dry.insert(("*".to_owned(), "*".to_owned()));
             "every pool is dry".to_owned()
@@ -196,10 +201,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.dry.insert(((*instance_type).to_owned(), (*zone).to_owned()));
             format!("{instance_type} in {zone} is dry")
         }
-        ["wet", instance_type, zone] => {
-            weather.dry.remove(&((*instance_type).to_owned(), (*zone).to_owned()));
-            format!("{instance_type} in {zone} is not dry")
-        }
+        ["wet", instance_type, zone] => wet(weather, instance_type, zone)?,
         ["price", "clear"] => {
             weather.prices.clear();
             "prices are the model's".to_owned()
@@ -222,19 +224,13 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.profile_delay = duration(time)?;
             format!("EC2 knows a new instance profile after {time}")
         }
-        ["interrupt", id] => {
-            let now = weather.now(now).as_second();
-            let found = world.regions.values_mut().find_map(|region| region.ec2.instances.get_mut(*id));
-            let instance = found.ok_or_else(|| WeatherError::Words(format!("no instance `{id}`")))?;
-            instance.interrupted_at = Some(now);
-            format!("{id} ends in two minutes")
-        }
+        ["interrupt", id] => interrupt(world, id, now)?,
         ["fail", "clear"] => {
             weather.faults.clear();
             "nothing fails".to_owned()
         }
-        ["fail", operation, how, times] => fail(weather, operation, how, times, "0")?,
-        ["fail", operation, how, times, "after", after] => fail(weather, operation, how, times, after)?,
+        ["fail", operation, how, times] => fail(world, operation, how, times, "0")?,
+        ["fail", operation, how, times, "after", after] => fail(world, operation, how, times, after)?,
         ["throttle", "on"] => {
             weather.throttle = true;
             weather.buckets.clear();
@@ -309,7 +305,36 @@ fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {
     Ok(())
 }
 
-fn fail(weather: &mut Weather, operation: &str, how: &str, times: &str, after: &str) -> Result<String, WeatherError> {
+fn wet(weather: &mut Weather, instance_type: &str, zone: &str) -> Result<String, WeatherError> {
+    check_pool(instance_type, zone)?;
+    weather.dry.remove(&(instance_type.to_owned(), zone.to_owned()));
+    // Whatever is still dry and has a pool in common with what was named.
+    let meet = |one: &str, other: &str| one == "*" || other == "*" || one == other;
+    match weather.dry.iter().find(|(of, at)| meet(of, instance_type) && meet(at, zone)) {
+        Some((of, at)) => Err(WeatherError::Words(format!("still dry by `dry {of} {at}`; `wet {of} {at}` undoes it"))),
+        None => Ok(format!("{instance_type} in {zone} is not dry")),
+    }
+}
+
+fn interrupt(world: &mut World, id: &str, now: Timestamp) -> Result<String, WeatherError> {
+    let now = world.weather.now(now).as_second();
+    let found = world.regions.values_mut().find_map(|region| region.ec2.instances.get_mut(id));
+    let instance = found.ok_or_else(|| WeatherError::Words(format!("no instance `{id}`")))?;
+    if instance.spot_request.is_none() {
+        return Err(WeatherError::Words(format!("`{id}` is On-Demand; AWS interrupts Spot instances only")));
+    }
+    if instance.ending_at.is_some_and(|ending| ending <= now) {
+        return Err(WeatherError::Words(format!("`{id}` has ended")));
+    }
+    instance.interrupted_at = Some(now);
+    Ok(format!("{id} ends in two minutes"))
+}
+
+fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str) -> Result<String, WeatherError> {
+    // One that never comes would never fail, and a rehearsal would pass for nothing.
+    if operation != "*" && !route::knows(world, operation) {
+        return Err(WeatherError::Words(format!("no operation `{operation}` in the sandbox, such as `RunInstances`")));
+    }
     let number =
         |text: &str| text.parse::<u32>().map_err(|_| WeatherError::Words(format!("`{text}` is not how many times")));
     let fault = match how {
@@ -320,15 +345,19 @@ fn fail(weather: &mut Weather, operation: &str, how: &str, times: &str, after: &
             _ => return Err(WeatherError::Words(format!("`{status}` is not an HTTP status, `drop` or `refuse`"))),
         },
     };
-    let (times, after) = (number(times)?, number(after)?);
-    weather.faults.push(Failing { operation: operation.to_owned(), fault, after, times });
-    Ok(format!("{operation} fails {times} times ({how}) after {after}"))
+    let (count, after) = (number(times)?, number(after)?);
+    if count == 0 {
+        return Err(WeatherError::Words(format!("`{times}` is not how many times; `fail clear` ends all failures")));
+    }
+    world.weather.faults.push(Failing { operation: operation.to_owned(), fault, after, times: count });
+    Ok(format!("{operation} fails {count} times ({how}) after {after}"))
 }
 
-fn set_quota(world: &mut World, quota: &str, region: Option<&str>) -> Result<String, WeatherError> {
+fn set_quota(world: &mut World, quota: &str, region: Option<&str>, now: Timestamp) -> Result<String, WeatherError> {
     let wrong = || WeatherError::Words(format!("`{quota}` is not a quota such as `G=0` or `L-3819A6DF=8`"));
     let (class, value) = quota.split_once('=').ok_or_else(wrong)?;
-    let value: f64 = value.parse().map_err(|_| wrong())?;
+    // JSON, in which the state is kept, has neither infinity nor what is no number.
+    let value = value.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0).ok_or_else(wrong)?;
     let code = CLASSES
         .iter()
         .find_map(|(name, spot, on_demand)| {
@@ -343,55 +372,15 @@ fn set_quota(world: &mut World, quota: &str, region: Option<&str>) -> Result<Str
         Some(name) => return Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
         None => catalog::regions().to_vec(),
     };
+    let now = world.weather.now(now);
     for name in regions {
-        world.region(&name).quotas.applied.insert(code.to_owned(), value);
+        let quotas = &mut world.region(&name).quotas;
+        // What was approved by now comes first, else it would come after this and win.
+        service_quotas::settle(quotas, now);
+        quotas.applied.insert(code.to_owned(), value);
     }
     Ok(format!("the quota {code} is {value} vCPUs"))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn say(world: &mut World, text: &str) -> Result<String, WeatherError> {
-        let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
-        set(world, &words, Timestamp::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn a_fault_lets_some_through_strikes_and_is_over() {
-        let mut world = World::default();
-        say(&mut world, "fail RunInstances drop 2 after 1").unwrap();
-        let weather = &mut world.weather;
-        let struck: Vec<_> = (0..4).map(|_| weather.strike("RunInstances")).collect();
-        assert_eq!(struck, [None, Some(Fault::Drop), Some(Fault::Drop), None]);
-        assert_eq!(weather.strike("DescribeVpcs"), None);
-    }
-
-    #[test]
-    fn words_that_are_not_understood_say_what_is() {
-        let mut world = World::default();
-        for (text, part) in [
-            ("rain", "no weather `rain`"),
-            ("latncy 5ms", "did you mean `latency`"),
-            ("latency soon", "not a length of time"),
-            ("dry g4dn.xlage us-east-1a", "did you mean `g4dn.xlarge`"),
-            ("dry g4dn.xlarge us-east-9a", "no zone"),
-            ("quota Q=1", "no quota class `Q`"),
-            ("fail RunInstances 200 1", "not an HTTP status"),
-            ("interrupt i-1", "no instance"),
-        ] {
-            let error = say(&mut world, text).unwrap_err().to_string();
-            assert!(error.contains(part), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_bucket_runs_empty_and_fills_again() {
-        let mut weather = Weather { throttle: true, ..Weather::default() };
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let spent = (0..7).filter(|_| weather.spend("r", "RunInstances", at(0))).count();
-        assert_eq!(spent, 5);
-        assert!(weather.spend("r", "RunInstances", at(1)));
-    }
-}
+mod tests;

@@ -22,7 +22,8 @@ pub mod answer;
 
 use answer::{Seen, instance_state, time};
 
-/// Answers the operations on instances and on what hangs on them; `None`: not one of these.
+/// Answers the operations on instances and on what hangs on them; `None`: not one of these. What fell due by the clock is
+/// settled already.
 pub fn handle(call: &mut Call<'_>, input: &Query) -> Option<Result<Vec<Element>, AwsError>> {
     let operation: fn(&mut Call<'_>, &Query) -> Result<Vec<Element>, AwsError> = match call.operation.as_str() {
         "RunInstances" => run_instances::run_instances,
@@ -41,8 +42,6 @@ pub fn handle(call: &mut Call<'_>, input: &Query) -> Option<Result<Vec<Element>,
         "DescribeTags" => tags::describe,
         _ => return None,
     };
-    let (region, now) = (call.region.clone(), call.now);
-    placement::settle(&mut call.world.region(&region).ec2, now);
     Some(operation(call, input))
 }
 

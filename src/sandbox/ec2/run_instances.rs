@@ -80,6 +80,7 @@ pub fn run_instances(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
     all_read(input)?;
     let mut data = asked;
     if let Some(template) = &template {
+        refuse_top_level_network(input, &template.data)?;
         data = launch_data::merge(&template.data, &data);
         let own = data.tags.entry("instance".to_owned()).or_default();
         own.insert("aws:ec2launchtemplate:id".to_owned(), template.id.clone());
@@ -117,6 +118,22 @@ pub fn all_read(input: &Query) -> Result<(), AwsError> {
     let unknown =
         |name: String| Err(AwsError::new("UnknownParameter", format!("The parameter {name} is not recognized")));
     input.unread().map_or(Ok(()), unknown)
+}
+
+/// A template's interface can only be replaced whole: the subnet and the groups are its own.
+fn refuse_top_level_network(input: &Query, template: &LaunchData) -> Result<(), AwsError> {
+    let what = if input.optional("SubnetId").is_some() {
+        "subnet ID"
+    } else if !input.list("SecurityGroupId").is_empty() || !input.list("SecurityGroup").is_empty() {
+        "security groups"
+    } else {
+        return Ok(());
+    };
+    if template.interfaces.is_empty() {
+        return Ok(());
+    }
+    let message = format!("Network interfaces and an instance-level {what} may not be specified on the same request");
+    Err(AwsError::new("InvalidParameterCombination", message))
 }
 
 fn count(input: &Query) -> Result<Count, AwsError> {

@@ -289,7 +289,7 @@ pub struct Instance {
     pub interface: String,
     /// Device to `vol-…`.
     pub volumes: BTreeMap<String, String>,
-    /// `x86_64` or arm64.
+    /// `x86_64` or `arm64`.
     pub architecture: String,
     /// ARN of the instance profile.
     pub profile_arn: Option<String>,

@@ -120,6 +120,10 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
 /// `InvalidParameterValue`, `TagLimitExceeded`.
 pub fn check_launch(data: &LaunchData) -> Result<(), AwsError> {
     for (kind, tags) in &data.tags {
+        if !["instance", "volume", "network-interface", "spot-instances-request"].contains(&kind.as_str()) {
+            let message = format!("'{kind}' is not a valid taggable resource type for this operation.");
+            return Err(AwsError::new("InvalidParameterValue", message));
+        }
         let own: Tags = tags.iter().filter(|(key, _)| !key.starts_with("aws:ec2launchtemplate:")).map(pair).collect();
         check(&own)?;
         check_number(&own)?;

@@ -183,6 +183,58 @@ fn every_part_of_a_launch_is_checked_with_aws_s_code() {
 }
 
 #[test]
+fn a_launch_from_a_template_carries_all_that_the_template_says() {
+    let mut account = Account::new();
+    let (a, b) = (account.subnet("us-east-1a"), account.subnet("us-east-1b"));
+    let said = [
+        ("ImageId", IMAGE),
+        ("InstanceType", "g4dn.xlarge"),
+        ("UserData", "aGVsbG8="),
+        ("InstanceInitiatedShutdownBehavior", "terminate"),
+        ("InstanceMarketOptions.MarketType", "spot"),
+        ("InstanceMarketOptions.SpotOptions.MaxPrice", "0.5"),
+        ("MetadataOptions.HttpTokens", "required"),
+        ("MetadataOptions.HttpPutResponseHopLimit", "2"),
+        ("BlockDeviceMapping.1.DeviceName", "/dev/sda1"),
+        ("BlockDeviceMapping.1.Ebs.VolumeSize", "100"),
+        ("BlockDeviceMapping.1.Ebs.Encrypted", "true"),
+        ("NetworkInterface.1.DeviceIndex", "0"),
+        ("NetworkInterface.1.SubnetId", a.as_str()),
+        ("NetworkInterface.1.AssociatePublicIpAddress", "false"),
+        ("TagSpecification.1.ResourceType", "volume"),
+        ("TagSpecification.1.Tag.1.Key", "Owner"),
+    ];
+    let data: String = said.map(|(name, value)| format!("&LaunchTemplateData.{name}={value}")).concat();
+    account.ask("CreateLaunchTemplate", &format!("LaunchTemplateName=worker{data}")).unwrap();
+    let launch = "LaunchTemplate.LaunchTemplateName=worker&MinCount=1&MaxCount=1";
+    let refused = account.ask("RunInstances", &format!("{launch}&SubnetId={b}")).unwrap_err();
+    assert_eq!(refused.code, "InvalidParameterCombination");
+
+    let answer = account.ask("RunInstances", launch).unwrap();
+    for part in [
+        "<httpTokens>required</httpTokens><httpPutResponseHopLimit>2</httpPutResponseHopLimit>",
+        "<instanceLifecycle>spot</instanceLifecycle>",
+        "<key>aws:ec2launchtemplate:version</key><value>1</value>",
+        &format!("<subnetId>{a}</subnetId>"),
+    ] {
+        assert!(answer.contains(part), "{part} in {answer}");
+    }
+    assert!(!answer.contains("<ipAddress>"), "{answer}");
+    let id = first(&answer, "instanceId");
+    for (attribute, value) in [("userData", "aGVsbG8="), ("instanceInitiatedShutdownBehavior", "terminate")] {
+        let input = format!("InstanceId={id}&Attribute={attribute}");
+        assert_eq!(first(&account.ask("DescribeInstanceAttribute", &input).unwrap(), "value"), value);
+    }
+    let volumes = account.ask("DescribeVolumes", "Filter.1.Name=tag-key&Filter.1.Value.1=Owner").unwrap();
+    assert!(volumes.contains("<size>100</size>") && volumes.contains("<encrypted>true</encrypted>"), "{volumes}");
+    let request = account.ask("DescribeSpotInstanceRequests", "").unwrap();
+    assert_eq!(first(&request, "spotPrice"), "0.5");
+
+    let elsewhere = format!("{launch}&NetworkInterface.1.DeviceIndex=0&NetworkInterface.1.SubnetId={b}");
+    assert_eq!(first(&account.ask("RunInstances", &elsewhere).unwrap(), "availabilityZone"), "us-east-1b");
+}
+
+#[test]
 fn spot_and_on_demand_have_quotas_apart_and_a_count_is_met_as_far_as_it_goes() {
     let mut account = Account::new();
     let answer =

@@ -1,0 +1,149 @@
+//! What the words make, and what they may not.
+
+use serde_json::json;
+
+use super::*;
+use crate::sandbox::ec2::state::{Instance, LaunchData};
+use crate::sandbox::service_quotas;
+
+fn say(world: &mut World, text: &str) -> Result<String, WeatherError> {
+    let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+    set(world, &words, Timestamp::UNIX_EPOCH)
+}
+
+/// On-Demand and running.
+fn instance() -> Instance {
+    let instance = json!({
+        "data": LaunchData::default(), "launched_at": 0, "reservation": "r-1", "launch_index": 0,
+        "zone": "us-east-1a", "vpc": "vpc-1", "subnet": "subnet-1", "groups": [], "private_ip": "172.31.0.4",
+        "interface": "eni-1", "volumes": {}, "architecture": "x86_64",
+    });
+    serde_json::from_value(instance).unwrap()
+}
+
+#[test]
+fn a_fault_lets_some_through_strikes_and_is_over() {
+    let mut world = World::default();
+    say(&mut world, "fail RunInstances drop 2 after 1").unwrap();
+    let weather = &mut world.weather;
+    let struck: Vec<_> = (0..4).map(|_| weather.strike("RunInstances")).collect();
+    assert_eq!(struck, [None, Some(Fault::Drop), Some(Fault::Drop), None]);
+    assert_eq!(weather.strike("DescribeVpcs"), None);
+}
+
+#[test]
+fn words_that_are_not_understood_say_what_is() {
+    let mut world = World::default();
+    for (text, part) in [
+        ("rain", "no weather `rain`"),
+        ("latncy 5ms", "did you mean `latency`"),
+        ("latency soon", "not a length of time"),
+        ("dry g4dn.xlage us-east-1a", "did you mean `g4dn.xlarge`"),
+        ("dry g4dn.xlarge us-east-9a", "no zone"),
+        ("quota Q=1", "no quota class `Q`"),
+        ("fail RunInstances 200 1", "not an HTTP status"),
+        ("interrupt i-1", "no instance"),
+    ] {
+        let error = say(&mut world, text).unwrap_err().to_string();
+        assert!(error.contains(part), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_would_not_be_so_is_refused() {
+    for (text, part) in [
+        ("quota G=nan", "not a quota"),
+        ("quota G=inf", "not a quota"),
+        ("quota G=-1", "not a quota"),
+        ("wet g4dn.xlage us-east-1a", "did you mean `g4dn.xlarge`"),
+        ("wet g4dn.xlarge us-east-1a", "still dry"),
+        ("wet * us-east-1a", "still dry"),
+        ("fail RunInstance 503 1", "no operation `RunInstance`"),
+        ("fail RunInstances 503 0", "not how many times"),
+    ] {
+        let mut world = World::default();
+        say(&mut world, "dry all").unwrap();
+        let error = say(&mut world, text).map_err(|error| error.to_string());
+        assert!(error.as_ref().is_err_and(|error| error.contains(part)), "{text}: {error:?}");
+    }
+}
+
+#[test]
+fn a_failure_may_be_of_any_modelled_operation() {
+    let mut world = World::default();
+    for operation in [
+        "*",
+        "RunInstances",
+        "DescribeSpotPriceHistory",
+        "CreateRole",
+        "GetCallerIdentity",
+        "PutParameter",
+        "GetServiceQuota",
+    ] {
+        say(&mut world, &format!("fail {operation} refuse 1")).unwrap();
+    }
+    assert_eq!(world.weather.faults.len(), 7);
+}
+
+#[test]
+fn the_closest_price_that_was_set_holds() {
+    let mut world = World::default();
+    for text in ["price * * 4", "price * us-east-1a 3", "price g4dn.xlarge * 2", "price g4dn.xlarge us-east-1a 1"] {
+        say(&mut world, text).unwrap();
+    }
+    let found = |kind, zone| world.weather.price(kind, zone);
+    for (kind, zone, usd) in [
+        ("g4dn.xlarge", "us-east-1a", "1"),
+        ("g4dn.xlarge", "us-east-1b", "2"),
+        ("g5.xlarge", "us-east-1a", "3"),
+        ("g5.xlarge", "us-east-1b", "4"),
+    ] {
+        assert_eq!(found(kind, zone), Some(usd), "{kind} {zone}");
+    }
+}
+
+#[test]
+fn only_a_living_spot_instance_is_interrupted() {
+    let mut world = World::default();
+    let error = |world: &mut World| say(world, "interrupt i-1").map_err(|error| error.to_string());
+    world.region("us-east-1").ec2.instances.insert("i-1".to_owned(), instance());
+    let change = |world: &mut World, to: fn(&mut Instance)| {
+        to(world.region("us-east-1").ec2.instances.get_mut("i-1").unwrap());
+    };
+    assert!(error(&mut world).is_err_and(|error| error.contains("On-Demand")));
+    change(&mut world, |instance| instance.spot_request = Some("sir-1".to_owned()));
+    assert!(error(&mut world).is_ok());
+    change(&mut world, |instance| instance.ending_at = Some(0));
+    assert!(error(&mut world).is_err_and(|error| error.contains("has ended")));
+}
+
+#[test]
+fn a_quota_that_is_set_outlives_an_increase_that_was_approved_before() {
+    let mut world = World::default();
+    let quotas = &mut world.region("us-east-1").quotas;
+    quotas.requests.push(service_quotas::Change {
+        id: "1".to_owned(),
+        code: "L-3819A6DF".to_owned(),
+        desired: 99.0,
+        created_at: -1_000_000,
+        is_settled: false,
+    });
+    say(&mut world, "quota G=0 us-east-1").unwrap();
+    let limit = service_quotas::limit(&world.region("us-east-1").quotas, "L-3819A6DF", Timestamp::UNIX_EPOCH);
+    assert!(limit.abs() < f64::EPSILON, "{limit}");
+}
+
+#[test]
+fn a_state_of_an_older_weather_is_read() {
+    let weather: Weather = serde_json::from_str(r#"{"throttle": true}"#).unwrap();
+    assert!(weather.throttle && weather.profile_delay == Weather::default().profile_delay);
+}
+
+#[test]
+fn a_bucket_runs_empty_and_fills_again() {
+    let mut weather = Weather { throttle: true, ..Weather::default() };
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let spent = (0..7).filter(|_| weather.spend("r", "RunInstances", at(0))).count();
+    assert_eq!(spent, 5);
+    assert!(weather.spend("r", "RunInstances", at(1)));
+}
