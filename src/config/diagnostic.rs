@@ -23,11 +23,13 @@ pub(super) struct Finding {
     pub(super) hint: Option<String>,
     /// Another place that belongs to it, and why.
     pub(super) other: Option<(Range<usize>, &'static str)>,
+    /// A secret in the text, which no snippet may show: neither this finding's nor another's on the same line.
+    pub(super) hidden: Option<Range<usize>>,
 }
 
 impl Finding {
     pub(super) fn new(span: Range<usize>, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { span, key: key.into(), message: message.into(), hint: None, other: None }
+        Self { span, key: key.into(), message: message.into(), hint: None, other: None, hidden: None }
     }
 
     #[must_use]
@@ -39,6 +41,12 @@ impl Finding {
     #[must_use]
     pub(super) fn other(mut self, span: Range<usize>, label: &'static str) -> Self {
         self.other = Some((span, label));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn hide(mut self, span: Range<usize>) -> Self {
+        self.hidden = Some(span);
         self
     }
 }
@@ -54,6 +62,8 @@ pub struct Findings {
 impl Findings {
     /// `text` is what a snippet shows: the file itself, or a copy without its secrets.
     pub(super) fn new(file: &Path, text: &str, mut list: Vec<Finding>) -> Self {
+        let text = masked(text, list.iter().filter_map(|finding| finding.hidden.as_ref()));
+        let text = text.as_str();
         for finding in &mut list {
             finding.span = first_line(text, &finding.span);
             finding.other = finding.other.take().map(|(span, label)| (first_line(text, &span), label));
@@ -97,12 +107,13 @@ impl Findings {
         shown.join("\n\n")
     }
 
-    /// For programs: a list of `{line, column, key, message, hint}`, lines and columns from 1, columns in characters.
+    /// For programs: a list of `{file, line, column, key, message, hint}`, lines and columns from 1, columns in characters.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let list = self.list.iter().map(|finding| {
             let (line, column) = self.place(finding.span.start);
             json!({
+                "file": self.file,
                 "line": line,
                 "column": column,
                 "key": finding.key,
@@ -139,6 +150,18 @@ impl fmt::Debug for Findings {
 }
 
 impl std::error::Error for Findings {}
+
+/// The text with stars in place of what is hidden, byte for byte, so that every place stays where it is.
+fn masked<'a>(text: &str, hidden: impl Iterator<Item = &'a Range<usize>>) -> String {
+    let mut shown = text.to_owned();
+    for span in hidden {
+        let start = text.floor_char_boundary(span.start.min(text.len()));
+        let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
+        let mask: String = text[start..end].bytes().map(|byte| if byte == b'\n' { '\n' } else { '*' }).collect();
+        shown.replace_range(start..end, &mask);
+    }
+    shown
+}
 
 /// The part of `span` that stands on its first line, inside `text` and between whole characters: a snippet of a section
 /// of thirty lines shows nobody where to look, and a place outside the text is no place.

@@ -11,6 +11,7 @@ use super::*;
 use crate::spec::{BucketAccess, Gib, Period, Usd, Vpc};
 
 mod agreement;
+mod contract;
 mod hostile;
 
 const MINIMAL: &str = "name: w\ncontainer: {image: i}\n";
@@ -116,11 +117,12 @@ parameters: {plain: [OTHER]}
 }
 
 #[test]
-fn findings_for_programs_have_line_column_key_message_and_hint() {
+fn findings_for_programs_have_file_line_column_key_message_and_hint() {
     let text = "name: w\ncontainer: {image: i, gpsu: 1}\ntags: {größe: \"a,b\"}\n";
     insta::assert_json_snapshot!(findings(text).to_json(), @r#"
     [
       {
+        "file": "spotctl.yaml",
         "line": 2,
         "column": 23,
         "key": "container.gpsu",
@@ -128,6 +130,7 @@ fn findings_for_programs_have_line_column_key_message_and_hint() {
         "hint": "did you mean `gpus`?"
       },
       {
+        "file": "spotctl.yaml",
         "line": 3,
         "column": 15,
         "key": "tags.größe",
@@ -147,12 +150,12 @@ fn color_is_only_in_what_asks_for_it() {
 
 #[test]
 fn an_arguments_refusal_points_at_the_argument_with_its_place_in_the_list() {
-    let findings = findings("name: w\ncontainer:\n  image: i\n  args: [-it, [], -d]\n");
+    let findings = findings("name: w\ncontainer:\n  image: i\n  args: [-P, [], -d]\n");
     let shown = findings.to_string();
     assert_eq!(
         shown,
-        "spotctl.yaml:4:15: `container.args[1]` takes a text, not a list\n\
-         spotctl.yaml:4:19: `--detach` is not for `container.args`"
+        "spotctl.yaml:4:14: `container.args[1]` takes a text, not a list\n\
+         spotctl.yaml:4:18: `--detach` is not for `container.args`"
     );
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{Rules, file, keys, text_map, within};
-use crate::config::tree::Step;
+use crate::config::diagnostic::Finding;
+use crate::config::tree::{Step, dotted};
 use crate::spec::{Access, Container, Gpus, KmsKey, Period, Selection, Text, is_key};
 
 const STOP_TIMEOUT: Period = Period::from_secs(90);
@@ -123,7 +124,11 @@ fn check_variable(rules: &mut Rules<'_>, key: &str, text: &Text) {
     // The file stands in a repository, and its text in the user data that everyone who may describe instances reads.
     if ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"].contains(&key) && text.keys().next().is_none() {
         let message = format!("`{key}` is a secret, and this file is not the place for it");
-        rules.refuse_with(&path, message, "the worker has a role (`access`); other secrets go into the `.env`");
+        let value = rules.node.place(&within(&keys(&["container", "env"]), Step::Key(key.to_owned())));
+        let finding = Finding::new(rules.node.place(&path), dotted(&path), message)
+            .hint("the worker has a role (`access`); other secrets go into the `.env`");
+        // The log of a pipeline is read by more people than the file.
+        rules.findings.push(finding.hide(value));
     }
 }
 
@@ -155,10 +160,12 @@ fn words(
 }
 
 /// What spotctl says to `docker run` itself, and what would break a promise if the file said it.
-const OURS: [(&str, Option<char>, &str); 10] = [
+const OURS: [(&str, Option<char>, &str); 12] = [
     ("--name", None, "spotctl names the container"),
     ("--detach", Some('d'), "spotctl always sets it"),
     ("--attach", Some('a'), "nobody is there to attach to it"),
+    ("--interactive", Some('i'), "nobody is at its input"),
+    ("--tty", Some('t'), "nobody is at its terminal"),
     ("--gpus", None, "write it as `container.gpus`"),
     ("--stop-timeout", None, "write it as `container.stop_timeout`"),
     ("--pull", None, "the image is pulled before, with its own phase"),
