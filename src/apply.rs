@@ -25,7 +25,7 @@ use crate::journal::Journal;
 use crate::plan::{Observed, Plan, is_fresh};
 use crate::resource::launch_template::Ready;
 use crate::resource::worker::launch::{Order, Watch, launch, reject_pool};
-use crate::resource::{Action, Change, Kind, launch_template, parameters, role, security_group, worker};
+use crate::resource::{Action, Change, Kind, launch_template, launchers, parameters, role, security_group, worker};
 use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
 
@@ -68,6 +68,7 @@ impl Run<'_> {
             }
         };
         let templates = async {
+            launchers::take_back(cloud, &plan.launchers).await?;
             let (desired, groups) = (&plan.group, &observed.groups);
             let created = |id: &str| made(Kind::SecurityGroup, &desired.name, Some(id));
             let group = security_group::apply(cloud, desired, groups, created).await?;
@@ -85,6 +86,7 @@ impl Run<'_> {
             );
             let template = spot?;
             twin?;
+            launchers::give(cloud, &plan.launchers, &observed.launchers).await?;
             Ok::<_, Error>(Foundation { template, group })
         };
         let role = async {
@@ -398,6 +400,11 @@ pub async fn destroy(cloud: &Cloud, stack: &crate::spec::WorkerName, journal: &J
         journal.changed(Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned)));
     };
     let templates = async {
+        let tagged =
+            templates.spot.as_ref().filter(|found| found.is_ours()).and_then(|found| found.launchers.as_deref());
+        for name in launchers::destroy(cloud, stack, tagged).await? {
+            deleted(Kind::RolePolicy, &name, None);
+        }
         for found in [&templates.spot, &templates.any_market].into_iter().flatten().filter(|found| found.is_ours()) {
             launch_template::destroy(cloud, &found.id).await?;
             deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));

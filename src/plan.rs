@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use crate::cloud::{Caller, Cloud};
 use crate::decide::names::{self, NONE, TAG_IDLE, TAG_LIFETIME};
 use crate::decide::offers::{InstanceType, Market, Ranking, Wish, none_left, rank};
-use crate::decide::policy::{self, Place};
+use crate::decide::policy::{self, LaunchScope, Place};
 use crate::decide::user_data::{self, Boot};
 use crate::decide::workers::{Worker, slots_to_fill};
 use crate::decide::{cost, references};
@@ -19,7 +19,7 @@ use crate::market::image::{self, Candidates, Image};
 use crate::market::{self, Wanted, network};
 use crate::resource::launch_template::{self, Both, Content, Pinned, Target, Which};
 use crate::resource::parameters::{self, Leave};
-use crate::resource::{Action, Change, Kind, role, security_group, tags, worker};
+use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
 use crate::spec::{Ami, Gib, Period, Spec, Types, Usd, Volume, Zone};
 
 /// What the flags ask for beside the file.
@@ -60,6 +60,8 @@ pub struct Observed {
     pub groups: Vec<security_group::Observed>,
     /// Role and instance profile.
     pub role: role::Observed,
+    /// Policies of launchers' roles.
+    pub launchers: launchers::Observed,
     /// What stands under the path.
     pub parameters: parameters::Observed,
     /// Both launch templates.
@@ -76,18 +78,19 @@ pub struct Observed {
 pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observed> {
     let wanted = Wanted { types: &spec.instance.types, also: wants.instance_type.as_deref() };
     // Boxed: the futures are large, and together they would swell every caller's.
-    let (caller, place, market, groups, role, parameters, templates, workers, candidates) = futures::try_join!(
+    let (caller, place, market, groups, role, launchers, parameters, templates, workers, candidates) = futures::try_join!(
         cloud.caller(),
         Box::pin(network::read(cloud, &spec.network)),
         Box::pin(market::read(cloud, wanted)),
         security_group::observe(cloud, &spec.name),
         Box::pin(role::observe(cloud, &spec.name)),
+        launchers::observe(cloud, spec),
         Box::pin(parameters::observe(cloud, &spec.parameters.path, &spec.name)),
         Box::pin(launch_template::observe(cloud, &spec.name)),
         worker::observe(cloud, &spec.name),
         image::candidates(cloud, &spec.instance.ami),
     )?;
-    Ok(Observed { caller, place, market, groups, role, parameters, templates, workers, candidates })
+    Ok(Observed { caller, place, market, groups, role, launchers, parameters, templates, workers, candidates })
 }
 
 /// The image that will be used, and the newer one that stands by.
@@ -157,6 +160,7 @@ pub struct Plan {
     pub lifetime: Option<Period>,
     pub(crate) group: security_group::Desired,
     pub(crate) role: role::Desired,
+    pub(crate) launchers: launchers::Desired,
     pub(crate) parameters: (parameters::Desired, parameters::Diff),
     pub(crate) spot: launch_template::Desired,
     pub(crate) any_market: launch_template::Desired,
@@ -200,6 +204,10 @@ pub fn decide(
     let place = Place { account: &observed.caller.account, region };
     let policy = policy::worker(spec, place, &plain).map_err(|error| Error::usage(error.to_string()))?;
     let wished_role = role::desired(spec, region, policy::trust(place), policy);
+    let tagged = observed.templates.spot.as_ref().and_then(|found| found.launchers.as_deref());
+    let may_launch = policy::launcher(spec, place, LaunchScope::default());
+    let wished_launchers = launchers::desired(spec, region, may_launch, tagged);
+    let launchers_tag = wished_launchers.tag()?;
     let wished_group = security_group::desired(spec, &observed.place.vpc);
 
     let (base, ranking) = rankings(spec, observed, chosen, wants)?;
@@ -219,6 +227,7 @@ pub fn decide(
     let pinned = Pinned {
         ami: &chosen.ami,
         parameters: spec.parameters.path.as_str(),
+        launchers: launchers_tag.as_deref(),
         tags: &own_tags,
         retarget: wants.retarget,
     };
@@ -235,6 +244,7 @@ pub fn decide(
     changes.extend(parameter_diff.changes.iter().cloned());
     changes.push(launch_template::diff(&spot, templates.spot.as_ref(), group_id.as_deref(), wants.adopt)?);
     changes.push(launch_template::diff(&any_market, templates.any_market.as_ref(), group_id.as_deref(), wants.adopt)?);
+    changes.extend(launchers::diff(&wished_launchers, &observed.launchers));
     warn_about_inbound(&changes, &mut notes);
 
     if let Some(newer) = &chosen.newer {
@@ -262,6 +272,7 @@ pub fn decide(
         lifetime,
         group: wished_group,
         role: wished_role,
+        launchers: wished_launchers,
         parameters: (wished, parameter_diff),
         spot,
         any_market,

@@ -1,4 +1,4 @@
-//! The five kinds of things a stack is made of, each in one shape: `desired` (from the spec), `observe` (one read),
+//! The kinds of things a stack is made of, each in one shape: `desired` (from the spec), `observe` (one read),
 //! `diff` (pure, says why), `apply`, `destroy`.
 //!
 //! What does not carry the stack's tag is not ours: it is never changed or removed, and a name taken by such a thing is an
@@ -11,6 +11,7 @@ use crate::error::{Error, Leftover};
 use crate::spec::{Usd, WorkerName};
 
 pub mod launch_template;
+pub mod launchers;
 pub mod parameters;
 pub mod role;
 pub mod security_group;
@@ -26,6 +27,8 @@ pub enum Kind {
     Role,
     /// IAM's.
     InstanceProfile,
+    /// IAM's: the inline policy of a launcher's role.
+    RolePolicy,
     /// Parameter Store's.
     Parameter,
     /// EC2's.
@@ -42,6 +45,7 @@ impl Kind {
             Self::SecurityGroup => "security group",
             Self::Role => "role",
             Self::InstanceProfile => "instance profile",
+            Self::RolePolicy => "role policy",
             Self::Parameter => "parameter",
             Self::LaunchTemplate => "launch template",
             Self::Instance => "instance",

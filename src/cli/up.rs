@@ -235,7 +235,7 @@ mod tests {
         let args = Only::parse_from([&["up"], flags].concat()).args;
         let context = context(sandbox);
         let mut state = State::default();
-        let (result, trips) = round_trips(work(&context, &args, &mut state)).await;
+        let (result, trips) = round_trips(Box::pin(work(&context, &args, &mut state))).await;
         assert_eq!(result.map_err(|error| error.message), Ok(0));
         trips
     }

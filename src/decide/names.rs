@@ -17,8 +17,14 @@ pub const TAG_SLOT: &str = "spotctl:slot";
 pub const TAG_GENERATION: &str = "spotctl:generation";
 /// On instances, written by the box: where its boot stands.
 pub const TAG_PHASE: &str = "spotctl:phase";
+/// On instances, written by the box: the seconds since launch of each phase.
+pub const TAG_TIMELINE: &str = "spotctl:timeline";
+/// On the launch template, written by a box that ends: its last word.
+pub const TAG_LAST: &str = "spotctl:last";
 /// On the launch template: where the stack's parameters are, so that a stack can be removed without its file.
 pub const TAG_PARAMETERS: &str = "spotctl:parameters";
+/// On the launch template: the roles that were given leave to launch from it, so that it can be taken back.
+pub const TAG_LAUNCHERS: &str = "spotctl:launchers";
 /// What a period's tag says when there is none.
 pub const NONE: &str = "none";
 
@@ -38,6 +44,12 @@ pub fn twin(name: &WorkerName) -> String {
 #[must_use]
 pub fn role(name: &WorkerName, region: &str) -> String {
     format!("spotctl-{name}-{region}")
+}
+
+/// The inline policy of a launcher's role; such a role may launch for several stacks, in several regions.
+#[must_use]
+pub fn launch_policy(name: &WorkerName, region: &str) -> String {
+    format!("spotctl-launch-{name}-{region}")
 }
 
 /// The role's one inline policy.

@@ -41,7 +41,7 @@ pub use worker::worker;
 pub const INLINE_LIMIT: usize = 10_240;
 
 /// The tag that says which stack a thing belongs to.
-const STACK_TAG: &str = "spotctl:stack";
+use super::names::TAG_STACK as STACK_TAG;
 
 /// Where a stack stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,7 +177,7 @@ fn everything() -> Vec<String> {
 
 /// The name of the stack's role and instance profile: both are global in an account, so the region is part of it.
 fn role_name(spec: &Spec, place: Place<'_>) -> String {
-    format!("spotctl-{}-{}", spec.name, place.region)
+    super::names::role(&spec.name, place.region)
 }
 
 /// To hand the worker's role to EC2 and to nothing else.

@@ -15,7 +15,7 @@ use aws_sdk_ec2::types::{
 use super::{Action, Change, Kind, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
 use crate::cloud::{Cloud, Failure, call, lacking, poll};
 use crate::decide::classify::Class;
-use crate::decide::names::{self, TAG_GENERATION, TAG_PARAMETERS};
+use crate::decide::names::{self, TAG_GENERATION, TAG_LAUNCHERS, TAG_PARAMETERS};
 use crate::error::{Error, Result};
 use crate::market::filter;
 use crate::spec::WorkerName;
@@ -68,6 +68,8 @@ pub struct Observed {
     pub generation: u64,
     /// Where the stack's parameters are.
     pub parameters: Option<String>,
+    /// Roles that were given leave to launch from it.
+    pub launchers: Option<String>,
     /// The pinned image.
     pub image: Option<String>,
     /// What a launch by name alone gives.
@@ -98,6 +100,9 @@ pub struct Ready {
 pub fn desired(stack: &WorkerName, which: Which, content: &Content, plan: &Pinned<'_>) -> Desired {
     let mut tags = plan.tags.to_vec();
     tags.push((TAG_PARAMETERS.to_owned(), plan.parameters.to_owned()));
+    tags.extend(
+        plan.launchers.filter(|_| which == Which::Spot).map(|roles| (TAG_LAUNCHERS.to_owned(), roles.to_owned())),
+    );
     Desired {
         name: which.name(stack),
         stack: stack.clone(),
@@ -116,6 +121,8 @@ pub struct Pinned<'a> {
     pub ami: &'a str,
     /// The stack's parameter path.
     pub parameters: &'a str,
+    /// Roles that are given leave to launch from it.
+    pub launchers: Option<&'a str>,
     /// The template's own tags.
     pub tags: &'a [(String, String)],
     /// `--retarget`.
@@ -197,6 +204,7 @@ fn read(found: &LaunchTemplate, version: Option<&LaunchTemplateVersion>, stack: 
         id: found.launch_template_id()?.to_owned(),
         generation: tag(TAG_GENERATION).and_then(|value| value.parse().ok()).unwrap_or(1),
         parameters: tag(TAG_PARAMETERS),
+        launchers: tag(TAG_LAUNCHERS),
         image: data.and_then(|data| data.image_id()).map(str::to_owned),
         target,
         ami,
@@ -476,7 +484,8 @@ mod tests {
 
     fn wish(retarget: bool) -> Desired {
         let tags = [(names::TAG_STACK.to_owned(), "w".to_owned())];
-        let pinned = Pinned { ami: "dlami-ubuntu-24.04", parameters: "/spotctl/w", tags: &tags, retarget };
+        let pinned =
+            Pinned { ami: "dlami-ubuntu-24.04", parameters: "/spotctl/w", launchers: None, tags: &tags, retarget };
         desired(&"w".parse().unwrap(), Which::Spot, &content::tests::content(), &pinned)
     }
 
@@ -485,6 +494,7 @@ mod tests {
             id: "lt-1".to_owned(),
             generation: 1,
             parameters: None,
+            launchers: None,
             image: Some(wish.content.image.clone()),
             target: Some(wish.content.target.clone()),
             ami: Some(wish.ami.clone()),

@@ -165,3 +165,23 @@ fn the_embedded_aws_needs_no_server_no_account_and_remembers() {
     let status = folder.spotctl(&["--sandbox", "status", "-o", "json"]).exits(0).json();
     assert_eq!(status["resources"], json!([]));
 }
+
+#[test]
+fn a_launchers_role_gets_one_policy_and_loses_it_again() {
+    let aws = Served::with(&format!("{MINIMAL}access: {{launchers: [api]}}\n"));
+    aws.spotctl(&["apply"]).exits(2).says("no role `api`");
+    let policies = |argument: &str| aws.boto3("role_policies.py", &["api", argument]);
+    assert_eq!(policies("make"), json!([]));
+    aws.spotctl(&["apply"]).exits(0);
+    assert_eq!(policies(""), json!(["spotctl-launch-w-us-east-1"]));
+    let again = aws.spotctl(&["apply", "-o", "json"]).exits(0).json();
+    assert_eq!(actions(&again).keys().collect::<Vec<_>>(), ["none"]);
+    aws.folder.write("spotctl.yaml", MINIMAL);
+    aws.spotctl(&["apply"]).exits(0);
+    assert_eq!(policies(""), json!([]));
+    aws.folder.write("spotctl.yaml", &format!("{MINIMAL}access: {{launchers: [api]}}\n"));
+    aws.spotctl(&["apply"]).exits(0);
+    aws.spotctl(&["destroy", "--yes", "--name", "w"]).exits(0);
+    assert_eq!(policies(""), json!([]));
+    assert_eq!(aws.leftovers(), ["\"role api\""], "the role itself is its owner's");
+}

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::reference::{Buckets, Repository, kms, objects, queues};
 use super::{INLINE_LIMIT, Place, PolicyError, STACK_TAG, Values, allow, allow_if, document, everything, size};
+use crate::decide::names::{TAG_LAST, TAG_PHASE, TAG_TIMELINE};
 use crate::spec::{Spec, Text};
 
 /// The worker's inline policy. `plain` are the values of the parameters that are not secret.
@@ -64,8 +65,8 @@ pub fn worker(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>) -
         }
     }
 
-    statements.push(report(spec, "ReportThePhase", &place.any(&["instance"]), &["spotctl:phase", "spotctl:timeline"]));
-    statements.push(report(spec, "LeaveALastWord", &place.any(&["launch-template"]), &["spotctl:last"]));
+    statements.push(report(spec, "ReportThePhase", &place.any(&["instance"]), &[TAG_PHASE, TAG_TIMELINE]));
+    statements.push(report(spec, "LeaveALastWord", &place.any(&["launch-template"]), &[TAG_LAST]));
 
     if spec.access.session_manager {
         // Never the managed policy `AmazonSSMManagedInstanceCore`: it reads every parameter of the account.
