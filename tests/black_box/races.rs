@@ -26,6 +26,7 @@ fn ten_ups_at_once_give_one_worker() {
         ids.extend(column(&document, "workers", "id"));
     }
     assert_eq!((ids.len(), aws.live().len()), (1, 1), "{ids:?}");
+    assert_eq!(aws.ever_launched(), 1, "not launched and ended again: never launched");
 }
 
 #[test]
@@ -74,17 +75,23 @@ fn ids(aws: &Served) -> BTreeSet<String> {
 #[test]
 fn a_lost_answer_to_the_launch_never_starts_a_second_worker() {
     let aws = Served::with(MINIMAL);
+    // The profile is known at once, so that the lost answers are those to launches that took effect.
+    aws.weather("profile-delay 0s");
     aws.weather("fail RunInstances drop 2");
     aws.spotctl(&["up"]).exits(0);
-    assert_eq!(aws.live().len(), 1);
+    assert_eq!((aws.live().len(), aws.ever_launched()), (1, 1));
 }
 
 #[test]
 fn a_server_error_to_the_launch_is_followed_by_the_same_request() {
     let aws = Served::with(MINIMAL);
+    aws.weather("profile-delay 0s");
     aws.weather("fail RunInstances 503 2");
-    aws.spotctl(&["up"]).exits(0);
-    assert_eq!(aws.live().len(), 1);
+    let plan = aws.spotctl(&["plan", "-o", "json"]).exits(0).json();
+    let up = aws.spotctl(&["up", "-o", "json"]).exits(0).json();
+    assert_eq!((aws.live().len(), aws.ever_launched()), (1, 1));
+    let first = (&plan["offers"][0]["type"], &plan["offers"][0]["zone"]);
+    assert_eq!((&up["workers"][0]["type"], &up["workers"][0]["zone"]), first, "no other offer was tried");
 }
 
 #[test]
@@ -108,7 +115,8 @@ fn an_up_that_is_killed_right_after_the_launch_is_finished_by_the_next() {
     child.wait().expect("waiting for spotctl");
     // The instance is not visible yet: only the client token keeps this from launching another.
     aws.spotctl(&["up"]).exits(0);
-    assert_eq!(aws.live().len(), 1);
+    aws.weather("visibility 0s");
+    assert_eq!((aws.live().len(), aws.ever_launched()), (1, 1));
 }
 
 #[test]

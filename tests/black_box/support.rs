@@ -184,6 +184,12 @@ impl Served {
         self.boto3("instances.py", &["pending", "running"]).as_array().cloned().unwrap_or_default()
     }
 
+    /// How many instances were ever launched, those that have ended again included: AWS remembers them for an hour.
+    #[track_caller]
+    pub(crate) fn ever_launched(&self) -> usize {
+        self.boto3("instances.py", &[]).as_array().map_or(0, Vec::len)
+    }
+
     /// Everything that is neither the fresh account's nor gone, as boto3 sees it.
     #[track_caller]
     pub(crate) fn leftovers(&self) -> Vec<String> {
