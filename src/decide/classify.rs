@@ -118,8 +118,9 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         | "ServiceUnavailable"
         | "ServiceFailure" => Class::Server,
         // EC2 ends such codes alike for every kind of object (`InvalidGroup.NotFound`,
-        // `InvalidLaunchTemplateName.NotFoundException`, `InvalidLaunchTemplateName.AlreadyExistsException`).
-        _ if code.ends_with(".NotFound") || code.ends_with(".NotFoundException") => Class::NotFound,
+        // `InvalidLaunchTemplateName.NotFoundException`, `InvalidLaunchTemplateId.VersionNotFound`,
+        // `InvalidLaunchTemplateName.AlreadyExistsException`).
+        _ if code.ends_with("NotFound") || code.ends_with("NotFoundException") => Class::NotFound,
         _ if code.ends_with(".Duplicate") || code.ends_with(".AlreadyExistsException") => Class::AlreadyExists,
         _ if status == 429 => Class::Throttled,
         _ if status >= 500 => Class::Server,
@@ -176,6 +177,7 @@ mod tests {
             ),
             ("InvalidParameterValue", "Value (x) for parameter subnetId is invalid", 400, Class::Other),
             ("InvalidGroup.NotFound", "", 400, Class::NotFound),
+            ("InvalidLaunchTemplateId.VersionNotFound", "", 400, Class::NotFound),
             ("InvalidLaunchTemplateName.AlreadyExistsException", "", 400, Class::AlreadyExists),
             ("InvalidAMIID.NotFound", "", 400, Class::ImageGone),
             ("RequestLimitExceeded", "", 503, Class::Throttled),

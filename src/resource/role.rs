@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::{Action, Change, Kind, Ownership, missing_tags, ownership, taken};
-use crate::cloud::{Cloud, Failure, call};
+use crate::cloud::{Cloud, Failure, call, poll};
 use crate::decide::classify::Class;
 use crate::decide::names;
 use crate::error::{Error, Result};
@@ -221,9 +221,8 @@ pub async fn apply(cloud: &Cloud, desired: &Desired, observed: &Observed, create
             .role_name(name)
             .policy_name(names::POLICY)
             .policy_document(desired.policy.to_string());
-        call("PutRolePolicy", request.send())
+        once_visible(fresh_role, async || call("PutRolePolicy", request.clone().send()).await.map(drop))
             .await
-            .map(drop)
             .map_err(|failure| failure.doing(&doing("writing the policy of the role")))
     };
     let trust = async {
@@ -262,10 +261,28 @@ pub async fn apply(cloud: &Cloud, desired: &Desired, observed: &Observed, create
             .map(drop)
             .map_err(|failure| failure.doing(&doing("tagging the instance profile")))
     };
-    let membership = join_role(cloud, desired, observed.profile.as_ref(), fresh_profile);
+    let is_new = fresh_role || fresh_profile;
+    let membership = join_role(cloud, desired, observed.profile.as_ref().filter(|_| !fresh_profile), is_new);
     let (policy, trust, fewer, tags, profile_tags, membership) =
         futures::join!(policy, trust, fewer, tags, profile_tags, membership);
     policy.and(trust).and(fewer).and(tags).and(profile_tags).and(membership)
+}
+
+/// IAM's reads follow its writes by moments: to the next call, what was made a moment ago may be "not found".
+async fn once_visible(is_new: bool, mut send: impl AsyncFnMut() -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut last = None;
+    let done = poll::poll(poll::VISIBLE_SOON, async || match send().await {
+        Ok(()) => Ok(poll::Look::Done(())),
+        Err(failure) if is_new && failure.class == Class::NotFound => {
+            last = Some(failure);
+            Ok(poll::Look::Again)
+        }
+        Err(failure) => Err(failure),
+    });
+    match done.await? {
+        Ok(()) => Ok(()),
+        Err(poll::TimedOut) => last.map_or(Ok(()), Err),
+    }
 }
 
 fn iam_tags(tags: &[(String, String)]) -> Result<Vec<Tag>> {
@@ -336,12 +353,9 @@ async fn create_profile(
 }
 
 /// Puts the role into the profile, a foreign one out of it first.
-async fn join_role(cloud: &Cloud, desired: &Desired, observed: Option<&Profile>, fresh: bool) -> Result<()> {
+async fn join_role(cloud: &Cloud, desired: &Desired, observed: Option<&Profile>, is_new: bool) -> Result<()> {
     let name = &desired.name;
     let roles = observed.map(|profile| profile.roles.as_slice()).unwrap_or_default();
-    if !fresh && roles == std::slice::from_ref(name) {
-        return Ok(());
-    }
     for other in roles.iter().filter(|role| *role != name) {
         remove_from_profile(cloud, name, other).await?;
     }
@@ -349,8 +363,9 @@ async fn join_role(cloud: &Cloud, desired: &Desired, observed: Option<&Profile>,
         return Ok(());
     }
     let request = cloud.iam.add_role_to_instance_profile().instance_profile_name(name).role_name(name);
-    match call("AddRoleToInstanceProfile", request.send()).await {
-        Ok(_) => Ok(()),
+    let add = async || call("AddRoleToInstanceProfile", request.clone().send()).await.map(drop);
+    match once_visible(is_new, add).await {
+        Ok(()) => Ok(()),
         // Another run has put it in: a profile holds one role, and this one's only role can be ours.
         Err(failure) if failure.code.as_deref() == Some("LimitExceeded") || failure.class == Class::AlreadyExists => {
             Ok(())

@@ -47,6 +47,10 @@ def test_a_role_and_its_profile_live_as_in_iam(iam, refused):
     assert again == ("LimitExceeded", 409)
     profile = iam.get_instance_profile(InstanceProfileName="wire")["InstanceProfile"]
     assert profile["Roles"][0]["RoleName"] == "wire" and len(profile["Tags"]) == 2
+    assert len(iam.list_instance_profile_tags(InstanceProfileName="wire")["Tags"]) == 2
+    iam.untag_instance_profile(InstanceProfileName="wire", TagKeys=["e"])
+    named = [found["InstanceProfileName"] for found in iam.list_instance_profiles()["InstanceProfiles"]]
+    assert "wire" in named
     assert iam.list_instance_profiles_for_role(RoleName="wire")["InstanceProfiles"][0]["InstanceProfileName"] == "wire"
 
     assert refused(iam.delete_role, RoleName="wire") == ("DeleteConflict", 409)
@@ -57,6 +61,12 @@ def test_a_role_and_its_profile_live_as_in_iam(iam, refused):
     iam.detach_role_policy(RoleName="wire", PolicyArn=arn)
     iam.delete_role(RoleName="wire")
     assert refused(iam.delete_role, RoleName="wire") == ("NoSuchEntity", 404)
+
+
+def test_the_role_of_ec2_spot_is_made_once(iam, refused):
+    role = iam.create_service_linked_role(AWSServiceName="spot.amazonaws.com")["Role"]
+    assert role["RoleName"] == "AWSServiceRoleForEC2Spot"
+    assert refused(iam.create_service_linked_role, AWSServiceName="spot.amazonaws.com")[0] == "InvalidInput"
 
 
 def test_roles_come_in_pages(iam, cli):
@@ -122,6 +132,9 @@ def test_quotas_have_defaults_and_grow_on_request(quotas, refused):
     assert refused(quotas.request_service_quota_increase, **wish)[0] == "ResourceAlreadyExistsException"
     history = quotas.list_requested_service_quota_change_history_by_quota(ServiceCode="ec2", QuotaCode="L-C4BD4855")
     assert [r["Id"] for r in history["RequestedQuotas"]] == [request["Id"]]
+    everything = quotas.list_requested_service_quota_change_history(ServiceCode="ec2")["RequestedQuotas"]
+    assert request["Id"] in [row["Id"] for row in everything]
+    assert quotas.list_aws_default_service_quotas(ServiceCode="ec2")["Quotas"]
     got = quotas.get_requested_service_quota_change(RequestId=request["Id"])
     assert got["RequestedQuota"]["DesiredValue"] == 192
 
