@@ -21,11 +21,17 @@ const FORMAT: u32 = 1;
 pub trait Report: Serialize {
     /// For people; ends with a newline unless empty.
     fn text(&self, color: bool) -> String;
+
+    /// Whether it says nothing. After a failure "nothing" would be a claim that nobody checked, so it is not printed.
+    fn is_empty(&self) -> bool {
+        false
+    }
 }
 
 /// Writes the report, and the failure where there is one.
 pub fn write(ui: &Ui, command: &str, report: &impl Report, error: Option<&Error>) {
     match ui.output {
+        Output::Text if error.is_some() && report.is_empty() => {}
         Output::Text => ui.data(&report.text(ui.colors_data())),
         Output::Json => ui.data(&document(command, report, error)),
     }

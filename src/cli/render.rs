@@ -58,6 +58,10 @@ impl Report for Document {
             document => format!("{document:#}\n"),
         }
     }
+
+    fn is_empty(&self) -> bool {
+        self.rendered.is_null()
+    }
 }
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {

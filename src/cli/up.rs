@@ -105,7 +105,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     let mut report = Up { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), ..Up::default() };
     let mut state = State::default();
     let result = guarded(context, Box::pin(work(context, args, &mut state))).await;
-    fill(context, args, &state, &mut report);
+    fill(context, &state, &mut report);
     // Workers that run are what was asked for: named as workers, with the way to end them, not as leftovers.
     let result = result.map_err(|mut error| {
         error.leftovers.retain(|left| !report.workers.iter().any(|row| row.id == left.id) || report.workers.is_empty());
@@ -139,7 +139,7 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     Ok(0)
 }
 
-fn fill(context: &Context, args: &Args, state: &State, report: &mut Up) {
+fn fill(context: &Context, state: &State, report: &mut Up) {
     let Some((observed, plan)) = &state.known else { return };
     report.account.clone_from(&observed.caller.account);
     let done = context.journal.changes();
@@ -159,15 +159,13 @@ fn fill(context: &Context, args: &Args, state: &State, report: &mut Up) {
             .map(|(new, _)| new.clone()),
     );
     let now = Timestamp::now();
-    report.workers = workers
-        .iter()
-        .filter(|worker| worker.state.is_live())
-        .map(|worker| {
-            let is_new = launched.iter().any(|(new, _)| new.id == worker.id);
-            Row::new(worker, &observed.market.prices, now, is_new)
-        })
-        .collect();
-    report.worst_case = WorstCase::of(&report.workers, args.ttl.map_or(context.spec.lifetime.max, |limit| limit.0));
+    let live: Vec<&Worker> = workers.iter().filter(|worker| worker.state.is_live()).collect();
+    let row = |worker: &&Worker| {
+        let is_new = launched.iter().any(|(new, _)| new.id == worker.id);
+        Row::new(worker, &observed.market.prices, now, is_new)
+    };
+    report.workers = live.iter().map(row).collect();
+    report.worst_case = WorstCase::of(live.into_iter().zip(&report.workers));
 }
 
 #[cfg(test)]

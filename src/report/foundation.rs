@@ -36,10 +36,6 @@ pub struct Plan {
 
 impl Report for Plan {
     fn text(&self, color: bool) -> String {
-        if self.changes.is_empty() {
-            // It failed before there was a plan.
-            return String::new();
-        }
         let mut text = changes(&self.changes, color);
         if !self.offers.is_empty() {
             let rows = self.offers.iter().take(SHOWN).map(|offer| {
@@ -62,6 +58,10 @@ impl Report for Plan {
         };
         text
     }
+
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
 }
 
 /// `apply`.
@@ -80,6 +80,10 @@ pub struct Apply {
 impl Report for Apply {
     fn text(&self, color: bool) -> String {
         changes(&self.changes, color)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty()
     }
 }
 
@@ -128,6 +132,10 @@ impl Report for Parameters {
         });
         table(&["key", "type", "owner", "bytes", "name"], rows, color)
     }
+
+    fn is_empty(&self) -> bool {
+        self.parameters.is_empty()
+    }
 }
 
 /// `params diff`, `push` and `rm`.
@@ -152,5 +160,9 @@ impl Report for ParameterChanges {
             let _ = writeln!(text, "not in the `.env` any more, kept: {}", self.vanished.join(", "));
         }
         text
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.vanished.is_empty()
     }
 }

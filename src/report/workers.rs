@@ -11,7 +11,7 @@ use crate::decide::names::Market;
 use crate::decide::offers::Rejection;
 use crate::decide::workers::{State, Worker};
 use crate::resource::{Change, Kind};
-use crate::spec::{Period, Usd, Zone};
+use crate::spec::{Usd, Zone};
 
 /// A worker's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -113,7 +113,7 @@ fn rows(workers: &[Row], color: bool) -> String {
 /// The most that one worker can cost.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct WorstCase {
-    /// The hard end.
+    /// The latest hard end, counted from launch.
     pub hours: f64,
     /// Price now times the hard end, of all workers together.
     pub usd: Usd,
@@ -139,14 +139,16 @@ pub struct Up {
 }
 
 impl WorstCase {
-    /// Of these workers; none without a lifetime or a price.
+    /// Of these workers together, each until its own hard end; none where one has no hard end or no price.
     #[must_use]
-    pub fn of(workers: &[Row], lifetime: Option<Period>) -> Option<Self> {
-        let lifetime = lifetime?;
-        let prices: Option<Vec<Usd>> = workers.iter().map(|worker| worker.price_per_hour).collect();
-        let hour: Usd = prices?.into_iter().sum();
-        (!workers.is_empty())
-            .then(|| Self { hours: f64::from(lifetime.as_secs()) / 3600.0, usd: hour.over(lifetime.duration()) })
+    pub fn of<'a>(workers: impl IntoIterator<Item = (&'a Worker, &'a Row)>) -> Option<Self> {
+        let mut worst = Self { hours: 0.0, usd: Usd::default() };
+        for (worker, row) in workers {
+            let (lifetime, price) = (worker.lifetime?, row.price_per_hour?);
+            worst.hours = worst.hours.max(f64::from(lifetime.as_secs()) / 3600.0);
+            worst.usd = worst.usd + price.over(lifetime.duration());
+        }
+        (worst.hours > 0.0).then_some(worst)
     }
 }
 
@@ -165,6 +167,10 @@ impl Report for Up {
             );
         }
         text
+    }
+
+    fn is_empty(&self) -> bool {
+        self.workers.is_empty()
     }
 }
 
@@ -210,6 +216,10 @@ impl Report for Status {
         }
         text
     }
+
+    fn is_empty(&self) -> bool {
+        self.workers.is_empty() && self.resources.is_empty()
+    }
 }
 
 /// One stack in the region.
@@ -248,6 +258,10 @@ impl Report for Stacks {
             ]
         });
         table(&["stack", "workers", "usd/h", "next expiry"], lines, color)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.stacks.is_empty()
     }
 }
 
@@ -308,12 +322,17 @@ impl Report for Down {
         }
         text
     }
+
+    fn is_empty(&self) -> bool {
+        self.terminated.is_empty() && self.cancelled.is_empty() && self.deleted.is_empty()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decide::workers::tests::worker;
+    use crate::spec::Period;
 
     #[test]
     fn a_row_counts_cost_from_launch_and_expiry_from_the_lifetime() {
@@ -326,14 +345,18 @@ mod tests {
         assert_eq!(row.cost_so_far, Some(Usd::from_micros(100_000)));
         assert_eq!(row.launched_at, "1970-01-01T00:00:00Z");
         assert_eq!(row.expires_at.as_deref(), Some("1970-01-01T08:00:00Z"));
-        let worst = WorstCase::of(&[row], one.lifetime).unwrap();
-        assert_eq!(worst, WorstCase { hours: 8.0, usd: Usd::from_micros(1_600_000) });
+        let mut short = one.clone();
+        short.lifetime = Some(Period::from_secs(3600));
+        let worst = WorstCase::of([(&one, &row), (&short, &row)]).unwrap();
+        assert_eq!(worst, WorstCase { hours: 8.0, usd: Usd::from_micros(1_800_000) });
     }
 
     #[test]
     fn without_a_price_there_is_no_cost_and_no_worst_case() {
-        let row = Row::new(&worker("i-1", State::Running, None, 0), &Prices::new(), Timestamp::UNIX_EPOCH, false);
+        let mut one = worker("i-1", State::Running, None, 0);
+        one.lifetime = Some(Period::from_secs(1));
+        let row = Row::new(&one, &Prices::new(), Timestamp::UNIX_EPOCH, false);
         assert_eq!((row.price_per_hour, row.cost_so_far), (None, None));
-        assert_eq!(WorstCase::of(&[row], Some(Period::from_secs(1))), None);
+        assert_eq!(WorstCase::of([(&one, &row)]), None);
     }
 }

@@ -55,3 +55,13 @@ fn verbose_names_the_calls_and_how_often_each_is_made() {
     let run = aws.spotctl(&["status", "-v"]).exits(0).says("DescribeInstances");
     assert_eq!(run.stderr().matches("DescribeInstances").count(), 1, "{run}");
 }
+
+#[test]
+fn after_a_failure_nothing_is_claimed_that_was_not_looked_at() {
+    let folder = Folder::with(MINIMAL);
+    let environment = [("AWS_REGION", "us-east-1")];
+    for arguments in [&["status"][..], &["plan"], &["down"], &["apply"], &["params", "list"]] {
+        let run = folder.spotctl_with(arguments, &environment).exits(5);
+        assert_eq!(run.stdout(), "", "{arguments:?}");
+    }
+}
