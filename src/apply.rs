@@ -322,7 +322,8 @@ pub struct Downed {
     pub cancelled: Vec<String>,
 }
 
-/// Ends these workers, or all of the stack, and moves the generation on, so that the next `up` asks with new tokens.
+/// Ends these workers, or all of the stack, and moves the generation on, so that the next `up` asks with new tokens. What
+/// was told to end is in `done` as soon as it was.
 ///
 /// # Errors
 /// An id that is not this stack's; a call's failure; the time ran out.
@@ -332,7 +333,8 @@ pub async fn down(
     only: &[String],
     limit: Option<Duration>,
     ui: &Ui,
-) -> Result<Downed> {
+    done: &mut Downed,
+) -> Result<()> {
     let (workers, templates, requests) = futures::try_join!(
         worker::observe(cloud, stack),
         launch_template::observe(cloud, stack),
@@ -353,10 +355,12 @@ pub async fn down(
     };
     let (ended, cancelled, moved) =
         futures::join!(worker::terminate(cloud, &ids), worker::cancel_requests(cloud, &requests), move_on);
-    ended?;
-    cancelled?;
-    moved?;
     let meant: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    ended?;
+    done.terminated = meant.iter().cloned().collect();
+    cancelled?;
+    done.cancelled = requests;
+    moved?;
     if let Some(limit) = limit {
         // Those that were ending already are waited for too: `down` is over when nothing is left.
         let mut pending = meant.clone();
@@ -378,7 +382,7 @@ pub async fn down(
             .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))?;
         }
     }
-    Ok(Downed { terminated: meant.into_iter().collect(), cancelled: requests })
+    Ok(())
 }
 
 fn count(workers: usize) -> String {

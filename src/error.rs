@@ -75,8 +75,8 @@ pub struct Leftover {
     pub kind: String,
     /// What AWS calls it.
     pub id: String,
-    /// What it costs an hour; nothing for everything but instances.
-    pub usd_per_hour: Usd,
+    /// What it costs an hour; nothing for everything but instances, absent where an instance's price is not known.
+    pub usd_per_hour: Option<Usd>,
 }
 
 /// A failure, complete enough to be acted on.

@@ -27,8 +27,10 @@ impl Journal {
     /// A worker was launched, at this price an hour.
     pub fn launched(&self, worker: &Worker, price: Option<Usd>) {
         let mut entries = self.entries();
+        // A later look knows the state better, an earlier one the price.
+        let known = entries.workers.iter().find(|(known, _)| known.id == worker.id).and_then(|(_, price)| *price);
         entries.workers.retain(|(known, _)| known.id != worker.id);
-        entries.workers.push((worker.clone(), price));
+        entries.workers.push((worker.clone(), price.or(known)));
     }
 
     /// A worker that was launched has ended.
@@ -62,7 +64,7 @@ impl Journal {
         let workers = entries.workers.iter().map(|(worker, price)| Leftover {
             kind: "instance".to_owned(),
             id: worker.id.clone(),
-            usd_per_hour: price.unwrap_or_default(),
+            usd_per_hour: *price,
         });
         let made = entries.changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Replace));
         workers.chain(made.map(Change::leftover)).collect()

@@ -87,8 +87,11 @@ mod tests {
     #[test]
     fn a_failure_keeps_what_is_known_and_names_what_is_left() {
         let mut error = Error::new(Kind::Capacity, "no").hint("spotctl down").code("Insufficient");
-        error.leftovers =
-            vec![Leftover { kind: "instance".to_owned(), id: "i-1".to_owned(), usd_per_hour: Usd::from_micros(1000) }];
+        error.leftovers = vec![Leftover {
+            kind: "instance".to_owned(),
+            id: "i-1".to_owned(),
+            usd_per_hour: Some(Usd::from_micros(1000)),
+        }];
         let document: Value = serde_json::from_str(&document("up", &json!({"stack": "w"}), Some(&error))).unwrap();
         assert_eq!(
             document,

@@ -123,7 +123,7 @@ impl Change {
         Leftover {
             kind: self.kind.words().to_owned(),
             id: self.id.clone().unwrap_or_else(|| self.name.clone()),
-            usd_per_hour: Usd::default(),
+            usd_per_hour: Some(Usd::default()),
         }
     }
 }

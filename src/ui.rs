@@ -95,10 +95,10 @@ impl Ui {
         if !error.leftovers.is_empty() {
             self.line(None, "what exists now:");
             for left in &error.leftovers {
-                let cost = if left.usd_per_hour.micros() == 0 {
-                    "costs nothing".to_owned()
-                } else {
-                    format!("{} USD an hour", left.usd_per_hour)
+                let cost = match left.usd_per_hour {
+                    Some(price) if price.micros() == 0 => "costs nothing".to_owned(),
+                    Some(price) => format!("{price} USD an hour"),
+                    None => "costs the pool's Spot price".to_owned(),
                 };
                 self.line(None, &format!("  {} {} ({cost})", left.kind, left.id));
             }

@@ -44,16 +44,17 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let journal = Journal::default();
     let mut report = Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
     let limit = Duration::from_secs(u64::from(args.timeout.as_secs()));
+    let mut done = apply::Downed::default();
     let work = async {
-        let done = apply::down(&cloud, &name, &[], Some(limit), ui).await?;
-        report.terminated = done.terminated;
-        report.cancelled = done.cancelled;
+        apply::down(&cloud, &name, &[], Some(limit), ui, &mut done).await?;
         let _waiting = ui.wait("removing the foundation");
         apply::destroy(&cloud, &name, &journal).await?;
         Ok(0)
     };
     let again = |error: Error| error.hint(format!("the same command goes on: spotctl destroy --name {name} --yes"));
     let result = until_signal(work).await.map_err(again);
+    report.terminated = done.terminated;
+    report.cancelled = done.cancelled;
     let deleted = journal.changes().into_iter();
     report.deleted = deleted.map(|change| Resource { kind: change.kind, name: change.name, id: change.id }).collect();
     finish(ui, "destroy", &report, result)

@@ -32,13 +32,11 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let (name, cloud) = stack(ui, global, args.name.as_ref()).await?;
     let mut report = Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
     let limit = (!args.no_wait).then(|| Duration::from_secs(u64::from(args.timeout.as_secs())));
-    let work = async {
-        let done = apply::down(&cloud, &name, &args.ids, limit, ui).await?;
-        report.terminated = done.terminated;
-        report.cancelled = done.cancelled;
-        Ok(0)
-    };
+    let mut done = apply::Downed::default();
+    let work = async { apply::down(&cloud, &name, &args.ids, limit, ui, &mut done).await.map(|()| 0) };
     let again = |error: crate::error::Error| error.hint(format!("what is left: spotctl status --name {name}"));
     let result = until_signal(work).await.map_err(again);
+    report.terminated = done.terminated;
+    report.cancelled = done.cancelled;
     finish(ui, "down", &report, result)
 }

@@ -158,3 +158,26 @@ fn what_is_not_there_yet_says_so() {
     aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "1"]).exits(2).says("not there yet");
     aws.spotctl(&["up", "--wait", "ready"]).exits(2).says("not there yet");
 }
+
+#[test]
+fn a_down_that_runs_out_of_time_names_what_it_told_to_end() {
+    let aws = Served::with(MINIMAL);
+    aws.spotctl(&["up"]).exits(0);
+    let document = aws.spotctl(&["down", "--timeout", "1s", "-o", "json"]).exits(6).json();
+    assert_eq!(document["terminated"].as_array().map(Vec::len), Some(1), "{document:#}");
+    aws.spotctl(&["down"]).exits(0);
+    assert!(aws.live().is_empty());
+}
+
+#[test]
+fn an_up_that_runs_out_of_time_names_what_exists() {
+    let aws = Served::with(MINIMAL);
+    aws.weather("visibility 60s");
+    aws.weather("profile-delay 0s");
+    aws.spotctl(&["apply"]).exits(0);
+    aws.weather("clock +2m");
+    let document = aws.spotctl(&["up", "--timeout", "1s", "-o", "json"]).exits(6).json();
+    assert_eq!(document["workers"].as_array().map(Vec::len), Some(1), "{document:#}");
+    let hints = document["error"]["hints"].to_string();
+    assert!(hints.contains("spotctl down --name w"), "{hints}");
+}
