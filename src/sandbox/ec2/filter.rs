@@ -25,7 +25,8 @@ impl Filters {
     }
 
     /// Whether an object passes; `values` answers what it has under a filter's name, `None` for a name that this operation
-    /// does not know. `tag:KEY` and `tag-key` are answered from the object's tags.
+    /// does not know. `tag:KEY` and `tag-key` are answered from the object's tags. Each name is looked at, so that a wrong
+    /// one is refused also where another filter lets the object fall.
     ///
     /// # Errors
     /// A filter name that is not known.
@@ -34,21 +35,32 @@ impl Filters {
         tags: Option<&BTreeMap<String, String>>,
         values: impl Fn(&str) -> Option<Vec<String>>,
     ) -> Result<bool, AwsError> {
+        let mut passes = true;
         for (name, wanted) in &self.0 {
             let has = if let Some(key) = name.strip_prefix("tag:") {
                 tags.and_then(|tags| tags.get(key)).cloned().into_iter().collect()
             } else if name == "tag-key" {
                 tags.into_iter().flat_map(BTreeMap::keys).cloned().collect()
             } else {
-                values(name)
-                    .ok_or_else(|| AwsError::new("InvalidParameterValue", format!("The filter '{name}' is invalid")))?
+                values(name).ok_or_else(|| invalid(name))?
             };
-            if !has.iter().any(|value| wanted.iter().any(|pattern| fits(pattern, value))) {
-                return Ok(false);
-            }
+            passes &= has.iter().any(|value| wanted.iter().any(|pattern| fits(pattern, value)));
         }
-        Ok(true)
+        Ok(passes)
     }
+
+    /// Refuses a name that is not among these, for where there may be no object to look at.
+    ///
+    /// # Errors
+    /// A filter name that is not known.
+    pub fn check(&self, known: &[&str]) -> Result<(), AwsError> {
+        let is_known = |name: &str| name.starts_with("tag:") || name == "tag-key" || known.contains(&name);
+        self.0.iter().find(|(name, _)| !is_known(name)).map_or(Ok(()), |(name, _)| Err(invalid(name)))
+    }
+}
+
+fn invalid(name: &str) -> AwsError {
+    AwsError::new("InvalidParameterValue", format!("The filter '{name}' is invalid"))
 }
 
 /// EC2's wildcards: `*` for any text, `?` for one character.
@@ -127,6 +139,16 @@ mod tests {
         let tags = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
         assert!(tagged.accept(Some(&tags), |_| None).unwrap());
         assert!(!tagged.accept(None, |_| None).unwrap());
+    }
+
+    #[test]
+    fn a_wrong_name_is_refused_also_behind_a_filter_that_nothing_passes_and_where_nothing_is() {
+        let input = b"Filter.1.Name=state&Filter.1.Value.1=none&Filter.2.Name=colour&Filter.2.Value.1=red";
+        let filters = Filters::read(&Query::parse(input)).unwrap();
+        let values = |name: &str| (name == "state").then(|| vec!["available".to_owned()]);
+        assert_eq!(filters.accept(None, values).unwrap_err().message, "The filter 'colour' is invalid");
+        assert_eq!(filters.check(&["state"]).unwrap_err().code, "InvalidParameterValue");
+        assert_eq!(filters.check(&["state", "colour"]), Ok(()));
     }
 
     #[test]

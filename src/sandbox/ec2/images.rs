@@ -47,7 +47,7 @@ fn values(image: &Image, name: &str) -> Option<Vec<String>> {
     let one = |text: &str| Some(vec![text.to_owned()]);
     match name {
         "image-id" => one(&image.id),
-        "name" => one(&image.name),
+        "name" | "description" => one(&image.name),
         "architecture" => one(image.architecture),
         "owner-id" => one(image.owner),
         "owner-alias" => Some(image.owner_alias.map(str::to_owned).into_iter().collect()),
@@ -58,6 +58,9 @@ fn values(image: &Image, name: &str) -> Option<Vec<String>> {
         "is-public" => one("true"),
         "image-type" => one("machine"),
         "creation-date" => one(image.created),
+        "block-device-mapping.device-name" => one(image.root_device),
+        "block-device-mapping.snapshot-id" => one(&image.snapshot),
+        "block-device-mapping.volume-size" => one(&image.snapshot_gib.to_string()),
         _ => None,
     }
 }
@@ -92,4 +95,39 @@ fn item(image: &Image) -> Vec<Element> {
     ];
     item.extend(maybe("imageOwnerAlias", image.owner_alias));
     item
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::world::World;
+
+    #[test]
+    fn images_are_found_by_id_owner_and_filter() {
+        let count = |input: &str| {
+            let mut world = World::default();
+            let (now, region) = (jiff::Timestamp::UNIX_EPOCH, "us-east-1".to_owned());
+            let mut call = Call { world: &mut world, region, now, operation: "DescribeImages".to_owned() };
+            let answer = describe(&mut call, &Query::parse(input.as_bytes())).map_err(|error| error.code)?;
+            let text = String::from_utf8(node("R", answer).document(None)).unwrap();
+            Ok::<_, String>(text.matches("<imageId>").count())
+        };
+        let here = catalog::images("us-east-1");
+        let elsewhere = catalog::images("eu-central-1");
+        for (input, expected) in [
+            (format!("ImageId.1={}", here[0].id), Ok(1)),
+            (format!("ImageId.1={}", elsewhere[0].id), Err("InvalidAMIID.NotFound")),
+            ("ImageId.1=ubuntu".to_owned(), Err("InvalidAMIID.Malformed")),
+            ("Owner.1=099720109477".to_owned(), Ok(1)),
+            ("Owner.1=amazon".to_owned(), Ok(here.len() - 1)),
+            ("Owner.1=self".to_owned(), Ok(0)),
+            ("Filter.1.Name=name&Filter.1.Value.1=Deep Learning Base*Ubuntu 24.04*".to_owned(), Ok(4)),
+            ("Filter.1.Name=block-device-mapping.volume-size&Filter.1.Value.1=8".to_owned(), Ok(2)),
+            ("Filter.1.Name=architecture&Filter.1.Value.1=arm64".to_owned(), Ok(6)),
+            ("Filter.1.Name=colour&Filter.1.Value.1=red".to_owned(), Err("InvalidParameterValue")),
+            (format!("ImageId.1={}&DryRun=true", here[0].id), Err("DryRunOperation")),
+        ] {
+            assert_eq!(count(&input), expected.map_err(str::to_owned), "{input}");
+        }
+    }
 }

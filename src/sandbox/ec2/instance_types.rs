@@ -73,8 +73,8 @@ fn item(kind: &InstanceType) -> Vec<Element> {
         let storage = vec![leaf("totalSizeInGB", kind.local_storage_gb), leaf("nvmeSupport", "required")];
         item.push(node("instanceStorageInfo", storage));
     }
-    // What is made by Habana AWS describes as an inference or media accelerator's cousin, not under `gpuInfo`.
-    if let Some(gpu) = kind.gpu.as_ref().filter(|gpu| gpu.maker != "Habana") {
+    // AWS counts what Habana makes among the GPUs too, so `gpuInfo` alone says nothing of CUDA.
+    if let Some(gpu) = &kind.gpu {
         let memory = node("memoryInfo", vec![leaf("sizeInMiB", gpu.memory_mib_each)]);
         let model = vec![leaf("name", gpu.name), leaf("manufacturer", gpu.maker), leaf("count", gpu.count), memory];
         let info = vec![list("gpus", "item", [model]), leaf("totalGpuMemoryInMiB", gpu.memory_mib_total)];
@@ -123,4 +123,55 @@ pub fn describe_offerings(call: &mut Call<'_>, input: &Query) -> Result<Vec<Elem
     let mut answer = vec![list("instanceTypeOfferingSet", "item", items)];
     answer.extend(maybe("nextToken", next));
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::world::World;
+
+    type Operation = fn(&mut Call<'_>, &Query) -> Result<Vec<Element>, AwsError>;
+
+    fn ask(operation: Operation, input: &str) -> Result<String, String> {
+        let mut world = World::default();
+        let (now, region) = (jiff::Timestamp::UNIX_EPOCH, "us-east-1".to_owned());
+        let mut call = Call { world: &mut world, region, now, operation: String::new() };
+        let answer = operation(&mut call, &Query::parse(input.as_bytes())).map_err(|error| error.code)?;
+        Ok(String::from_utf8(node("R", answer).document(None)).unwrap())
+    }
+
+    #[test]
+    fn types_are_told_as_aws_describes_them_and_filtered_by_what_they_are() {
+        let dl1 = ask(describe, "InstanceType.1=dl1.24xlarge").unwrap();
+        assert!(dl1.contains("<manufacturer>Habana<") && dl1.contains("<totalGpuMemoryInMiB>262144<"), "{dl1}");
+        let count = |input: &str| ask(describe, input).map(|answer| answer.matches("<instanceType>").count());
+        let filter = |name: &str, value: &str| format!("Filter.1.Name={name}&Filter.1.Value.1={value}");
+        assert_eq!(count(&filter("instance-type", "g4dn.*")), Ok(7));
+        assert_eq!(
+            count(&(filter("instance-type", "g4dn.*") + "&Filter.2.Name=bare-metal&Filter.2.Value.1=true")),
+            Ok(1)
+        );
+        assert_eq!(count(&(filter("instance-type", "g5g.*") + "&MaxResults=5")), Ok(5));
+        let arm = filter("processor-info.supported-architecture", "arm64");
+        assert!(
+            ask(describe, &arm).unwrap().contains("g5g.xlarge") && !ask(describe, &arm).unwrap().contains("g5.xlarge")
+        );
+        assert_eq!(count("InstanceType.1=g99.large"), Err("InvalidInstanceType".to_owned()));
+        assert_eq!(count(&filter("colour", "red")), Err("InvalidParameterValue".to_owned()));
+        assert_eq!(count("InstanceType.1=g5.xlarge&DryRun=true"), Err("DryRunOperation".to_owned()));
+    }
+
+    #[test]
+    fn offerings_are_told_by_region_by_zone_and_by_zone_id() {
+        let count = |input: &str| {
+            let input = format!("Filter.1.Name=instance-type&Filter.1.Value.1=g4dn.xlarge&{input}");
+            ask(describe_offerings, &input).map(|answer| answer.matches("<location>").count())
+        };
+        let zones = catalog::zones("us-east-1").iter().filter(|zone| catalog::offers(zone, "g4dn.xlarge")).count();
+        assert_eq!(count(""), Ok(1));
+        assert_eq!(count("LocationType=availability-zone"), Ok(zones));
+        let one = "LocationType=availability-zone-id&Filter.2.Name=location&Filter.2.Value.1=use1-az1";
+        assert_eq!(count(one), Ok(1));
+        assert_eq!(count("LocationType=outpost"), Err("InvalidParameterValue".to_owned()));
+    }
 }

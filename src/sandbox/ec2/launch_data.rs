@@ -3,19 +3,24 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::state::{InterfaceData, LaunchData, MarketData, MetadataData, VolumeData};
+use super::tags as tag_rules;
 use crate::sandbox::call::AwsError;
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
+
+#[cfg(test)]
+mod tests;
 
 /// Reads `LaunchTemplateData`.
 ///
 /// # Errors
 /// A value of the wrong form.
 pub fn parse_template(input: &Query) -> Result<LaunchData, AwsError> {
-    let mut data = parse_common(input)?;
-    data.zone = input.structure("Placement").and_then(|placement| placement.optional("AvailabilityZone"));
-    Ok(data)
+    parse_common(input, "InvalidUserData.Malformed")
 }
 
 /// Reads the parameters of `RunInstances` that a template could have said.
@@ -23,10 +28,10 @@ pub fn parse_template(input: &Query) -> Result<LaunchData, AwsError> {
 /// # Errors
 /// A value of the wrong form; parameters that exclude each other.
 pub fn parse_run(input: &Query) -> Result<LaunchData, AwsError> {
-    let mut data = parse_common(input)?;
-    data.zone = input.structure("Placement").and_then(|placement| placement.optional("AvailabilityZone"));
+    let mut data = parse_common(input, "InvalidParameterValue")?;
     let subnet = input.optional("SubnetId");
-    if !data.interfaces.is_empty() && (subnet.is_some() || !data.security_groups.is_empty()) {
+    let has_groups = !(data.security_groups.is_empty() && data.security_group_names.is_empty());
+    if !data.interfaces.is_empty() && (subnet.is_some() || has_groups) {
         let message = "Network interfaces and an instance-level subnet ID or security groups may not be specified on the same request";
         return Err(AwsError::new("InvalidParameterCombination", message));
     }
@@ -36,7 +41,8 @@ pub fn parse_run(input: &Query) -> Result<LaunchData, AwsError> {
     Ok(data)
 }
 
-fn parse_common(input: &Query) -> Result<LaunchData, AwsError> {
+/// EC2 has another code for user data that is too long in a template than in a launch.
+fn parse_common(input: &Query, too_long: &str) -> Result<LaunchData, AwsError> {
     let profile = input.structure("IamInstanceProfile");
     let placement = input.structure("Placement");
     let data = LaunchData {
@@ -44,13 +50,13 @@ fn parse_common(input: &Query) -> Result<LaunchData, AwsError> {
         instance_type: input.optional("InstanceType"),
         profile: profile.and_then(|profile| profile.optional("Arn").or_else(|| profile.optional("Name"))),
         key_name: input.optional("KeyName"),
-        user_data: user_data(input)?,
+        user_data: user_data(input, too_long)?,
         shutdown_behavior: input.optional("InstanceInitiatedShutdownBehavior"),
         volumes: input.structures("BlockDeviceMapping").into_iter().map(volume).collect::<Result<_, _>>()?,
         interfaces: input.structures("NetworkInterface").into_iter().map(interface).collect::<Result<_, _>>()?,
         security_groups: input.list("SecurityGroupId"),
         security_group_names: input.list("SecurityGroup"),
-        zone: None,
+        zone: placement.and_then(|placement| placement.optional("AvailabilityZone")),
         tenancy: placement.and_then(|placement| placement.optional("Tenancy")),
         metadata: metadata(input)?,
         market: market(input)?,
@@ -63,11 +69,11 @@ fn parse_common(input: &Query) -> Result<LaunchData, AwsError> {
 }
 
 /// 16 KB before base64.
-fn user_data(input: &Query) -> Result<Option<String>, AwsError> {
+fn user_data(input: &Query, too_long: &str) -> Result<Option<String>, AwsError> {
     const LIMIT: usize = 16_384;
     let Some(text) = input.base64("UserData")? else { return Ok(None) };
-    if text.len().div_ceil(4) * 3 > LIMIT + 3 {
-        return Err(AwsError::new("InvalidParameterValue", "User data is limited to 16384 bytes"));
+    if STANDARD.decode(&text).is_ok_and(|bytes| bytes.len() > LIMIT) {
+        return Err(AwsError::new(too_long, "User data is limited to 16384 bytes"));
     }
     Ok(Some(text))
 }
@@ -100,18 +106,13 @@ fn interface(input: &Query) -> Result<InterfaceData, AwsError> {
 
 fn metadata(input: &Query) -> Result<MetadataData, AwsError> {
     let Some(options) = input.structure("MetadataOptions") else { return Ok(MetadataData::default()) };
-    let data = MetadataData {
+    Ok(MetadataData {
         endpoint: options.optional("HttpEndpoint"),
         tokens: options.optional("HttpTokens"),
         hop_limit: options.number("HttpPutResponseHopLimit")?,
         tags: options.optional("InstanceMetadataTags"),
         ipv6: options.optional("HttpProtocolIpv6"),
-    };
-    if data.hop_limit.is_some_and(|hops| !(1..=64).contains(&hops)) {
-        let message = "The HttpPutResponseHopLimit must be between 1 and 64";
-        return Err(AwsError::new("InvalidParameterValue", message));
-    }
-    Ok(data)
+    })
 }
 
 fn market(input: &Query) -> Result<Option<MarketData>, AwsError> {
@@ -137,10 +138,55 @@ fn tags(input: &Query) -> Result<BTreeMap<String, BTreeMap<String, String>>, Aws
     for specification in input.structures("TagSpecification") {
         let of = all.entry(specification.required("ResourceType")?).or_default();
         for tag in specification.structures("Tag") {
-            of.insert(tag.required("Key")?, tag.optional("Value").unwrap_or_default());
+            let key = tag.required("Key")?;
+            if of.insert(key.clone(), tag.optional("Value").unwrap_or_default()).is_some() {
+                return Err(AwsError::new("InvalidParameterValue", format!("Duplicate tag key '{key}' specified.")));
+            }
         }
     }
     Ok(all)
+}
+
+/// What is wrong in itself, whatever the account holds: a template is held against this when it is made. What needs a
+/// look-up (image, subnet, profile, …) AWS tells only at a launch.
+///
+/// # Errors
+/// `InvalidParameterValue`, `InvalidParameterCombination`, `TagLimitExceeded`.
+pub fn validate(data: &LaunchData) -> Result<(), AwsError> {
+    let market = data.market.as_ref();
+    let words: [(&str, Option<&String>, &[&str]); 8] = [
+        ("instanceInitiatedShutdownBehavior", data.shutdown_behavior.as_ref(), &["stop", "terminate"]),
+        ("placement.tenancy", data.tenancy.as_ref(), &["default", "dedicated", "host"]),
+        ("metadataOptions.httpEndpoint", data.metadata.endpoint.as_ref(), &["enabled", "disabled"]),
+        ("metadataOptions.httpTokens", data.metadata.tokens.as_ref(), &["optional", "required"]),
+        ("metadataOptions.instanceMetadataTags", data.metadata.tags.as_ref(), &["enabled", "disabled"]),
+        ("metadataOptions.httpProtocolIpv6", data.metadata.ipv6.as_ref(), &["enabled", "disabled"]),
+        ("spotInstanceType", market.and_then(|market| market.spot_type.as_ref()), &["one-time", "persistent"]),
+        (
+            "instanceInterruptionBehavior",
+            market.and_then(|market| market.interruption.as_ref()),
+            &["terminate", "stop", "hibernate"],
+        ),
+    ];
+    let invalid = |name: &str, value: &str| {
+        AwsError::new("InvalidParameterValue", format!("Value ({value}) for parameter {name} is invalid."))
+    };
+    for (name, value, known) in words {
+        if let Some(value) = value.filter(|value| !known.contains(&value.as_str())) {
+            return Err(invalid(name, value));
+        }
+    }
+    if let Some(hops) = data.metadata.hop_limit.filter(|hops| !(1..=64).contains(hops)) {
+        return Err(invalid("metadataOptions.httpPutResponseHopLimit", &hops.to_string()));
+    }
+    let has_groups = !(data.security_groups.is_empty() && data.security_group_names.is_empty());
+    if has_groups && !data.interfaces.is_empty() {
+        let message = "Network interfaces and instance-level security groups may not be specified on the same request";
+        return Err(AwsError::new("InvalidParameterCombination", message));
+    }
+    // Each key, also those that AWS itself adds at a launch.
+    data.tags.values().try_for_each(tag_rules::check)?;
+    tag_rules::check_launch(data)
 }
 
 /// A launch's own word wins over the template's. Interfaces are replaced whole, by device index; block devices by device

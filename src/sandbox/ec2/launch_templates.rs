@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use super::filter::{Filters, dry_run, page};
 use super::instances::answer::{tag_set, time};
 use super::launch_data::{self, merge};
-use super::network::tag_new;
+use super::network::{new_tags, put_tags};
 use super::state::{LaunchData, LaunchTemplate, State, Version};
 use crate::sandbox::call::{AwsError, Call};
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
 use crate::sandbox::world::ACCOUNT;
+
+#[cfg(test)]
+mod tests;
 
 /// Answers this module's operations.
 pub fn handle(call: &mut Call<'_>, input: &Query) -> Option<Result<Vec<Element>, AwsError>> {
@@ -132,48 +135,44 @@ fn data_of(input: &Query) -> Result<LaunchData, AwsError> {
     let data = input.structure("LaunchTemplateData").ok_or_else(|| {
         AwsError::new("MissingParameter", "The request must contain the parameter LaunchTemplateData")
     })?;
-    let data = launch_data::parse_template(data)?;
-    if !data.interfaces.is_empty() && !data.security_groups.is_empty() {
-        let message = "Network interfaces and instance-level security groups may not be specified on the same request";
-        return Err(AwsError::new("InvalidParameterCombination", message));
+    launch_data::parse_template(data)
+}
+
+/// Whether a request with this token was answered before, which its retry is told again.
+///
+/// # Errors
+/// The token was used for something else.
+fn is_retry(used: Option<&(String, String)>, token: Option<&String>, fingerprint: &str) -> Result<bool, AwsError> {
+    match (used, token) {
+        (Some((known, of)), Some(token)) if known == token => {
+            if of == fingerprint {
+                return Ok(true);
+            }
+            let message = "The client token was used before with other parameters";
+            Err(AwsError::new("IdempotentParameterMismatch", message))
+        }
+        _ => Ok(false),
     }
-    for tags in data.tags.values() {
-        super::tags::check(tags)?;
-    }
-    Ok(data)
 }
 
 fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let name = input.required("LaunchTemplateName")?;
     let description = input.optional("VersionDescription");
-    let token = input.optional("ClientToken");
+    let token = input.optional("ClientToken").filter(|token| !token.is_empty());
     let fingerprint = input.fingerprint(&["ClientToken"]);
     let data = data_of(input)?;
+    launch_data::validate(&data)?;
+    let tags = new_tags(input, "launch-template")?;
     let is_fine = |c: char| c.is_ascii_alphanumeric() || "().-/_".contains(c);
     if !(3..=128).contains(&name.len()) || !name.chars().all(is_fine) {
         let message = format!("Launch template name {name} is malformed: 3 to 128 letters, digits and ()./_-");
         return Err(AwsError::new("InvalidLaunchTemplateName.MalformedException", message));
     }
     let state = here(call);
-    let earlier = token.as_ref().and_then(|token| {
-        let used = |template: &LaunchTemplate| template.client_token.as_ref().is_some_and(|(known, _)| known == token);
-        state.launch_templates.iter().find(|(_, template)| used(template))
-    });
-    if let Some((id, template)) = earlier {
-        // The retry of a call whose answer was lost.
-        let is_same = template.client_token.as_ref().is_some_and(|(_, of)| *of == fingerprint);
-        if !is_same {
-            let message = "The client token was used before with other parameters";
-            return Err(AwsError::new("IdempotentParameterMismatch", message));
+    for (id, template) in &state.launch_templates {
+        if is_retry(template.client_token.as_ref(), token.as_ref(), &fingerprint)? {
+            return Ok(vec![node("launchTemplate", template_item(state, id))]);
         }
-        // Its tags are on it already.
-        for specification in input.structures("TagSpecification") {
-            let _ = specification.optional("ResourceType");
-            for tag in specification.structures("Tag") {
-                let _ = (tag.optional("Key"), tag.optional("Value"));
-            }
-        }
-        return Ok(vec![node("launchTemplate", template_item(state, id))]);
     }
     if by_name(state, &name).is_some() {
         let message = format!("Launch template name already in use.: {name}");
@@ -182,7 +181,7 @@ fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> 
     dry_run(input)?;
     let id = call.world.new_id("lt");
     let created_at = call.now.as_second();
-    let version = Version { description, created_at, data };
+    let version = Version { description, created_at, data, client_token: None };
     let template = LaunchTemplate {
         name,
         created_at,
@@ -192,7 +191,7 @@ fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> 
         client_token: token.map(|token| (token, fingerprint)),
     };
     here(call).launch_templates.insert(id.clone(), template);
-    tag_new(call, input, "launch-template", &id)?;
+    put_tags(call, &id, tags);
     Ok(vec![node("launchTemplate", template_item(here(call), &id))])
 }
 
@@ -200,20 +199,27 @@ fn create_version(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aw
     let id = find(here(call), input)?;
     let description = input.optional("VersionDescription");
     let source = input.optional("SourceVersion");
-    // Accepted as AWS does; two versions of one content are no harm, so the token is not remembered.
-    let _ = input.optional("ClientToken");
+    let token = input.optional("ClientToken").filter(|token| !token.is_empty());
+    let fingerprint = input.fingerprint(&["ClientToken"]);
     let mut data = data_of(input)?;
     let created_at = call.now.as_second();
+    let template = &here(call).launch_templates[&id];
+    for (number, version) in &template.versions {
+        if is_retry(version.client_token.as_ref(), token.as_ref(), &fingerprint)? {
+            return Ok(vec![node("launchTemplateVersion", version_item(&id, template, *number))]);
+        }
+    }
     if let Some(source) = source {
-        let template = &here(call).launch_templates[&id];
         let number = number(&id, template, &source)?;
         data = merge(&template.versions[&number].data, &data);
     }
+    launch_data::validate(&data)?;
     dry_run(input)?;
+    let client_token = token.map(|token| (token, fingerprint));
     let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
     template.latest_version += 1;
     let number = template.latest_version;
-    template.versions.insert(number, Version { description, created_at, data });
+    template.versions.insert(number, Version { description, created_at, data, client_token });
     Ok(vec![node("launchTemplateVersion", version_item(&id, template, number))])
 }
 
@@ -221,17 +227,18 @@ fn modify(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> 
     let id = find(here(call), input)?;
     let _ = input.optional("ClientToken");
     let version = input.optional("SetDefaultVersion");
+    let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
+    let default = version.map_or(Ok(template.default_version), |version| number(&id, template, &version))?;
     dry_run(input)?;
-    if let Some(version) = version {
-        let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
-        template.default_version = number(&id, template, &version)?;
-    }
+    template.default_version = default;
     Ok(vec![node("launchTemplate", template_item(here(call), &id))])
 }
 
 fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let (ids, names) = (input.list("LaunchTemplateId"), input.list("LaunchTemplateName"));
     let filters = Filters::read(input)?;
+    // A fresh region has no template that would meet the filters.
+    filters.check(&["launch-template-name", "create-time"])?;
     let state = here(call);
     if let Some(id) = ids.iter().find(|id| !state.launch_templates.contains_key(*id)) {
         let message = format!("The specified launch template, with template ID {id}, does not exist.");
@@ -269,8 +276,13 @@ fn describe_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
     let numbers: Vec<i64> = if asked.is_empty() {
         template.versions.keys().rev().copied().filter(|number| (least..=most).contains(number)).collect()
     } else {
-        let mut numbers = asked.iter().map(|text| number(&id, template, text)).collect::<Result<Vec<_>, _>>()?;
-        numbers.dedup();
+        let mut numbers = Vec::new();
+        for text in &asked {
+            let number = number(&id, template, text)?;
+            if !numbers.contains(&number) {
+                numbers.push(number);
+            }
+        }
         numbers
     };
     let items = numbers.into_iter().map(|number| version_item(&id, template, number)).collect();
@@ -284,6 +296,10 @@ fn describe_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
 fn delete_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let asked = input.list("LaunchTemplateVersion");
     let id = find(here(call), input)?;
+    if asked.is_empty() {
+        let message = "The request must contain the parameter LaunchTemplateVersion";
+        return Err(AwsError::new("MissingParameter", message));
+    }
     dry_run(input)?;
     let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
     let (mut done, mut left) = (Vec::new(), Vec::new());

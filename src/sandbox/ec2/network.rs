@@ -13,6 +13,12 @@ use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
 use crate::sandbox::world::{ACCOUNT, World};
 
+mod cidr;
+#[cfg(test)]
+mod tests;
+
+use cidr::Cidr;
+
 /// Where a public subnet's traffic goes.
 const ANYWHERE: &str = "0.0.0.0/0";
 
@@ -354,6 +360,9 @@ fn describe_regions(_: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aws
     let names = input.list("RegionName");
     let filters = Filters::read(input)?;
     input.boolean("AllRegions")?;
+    if let Some(unknown) = names.iter().find(|name| !catalog::regions().contains(name)) {
+        return Err(AwsError::new("InvalidParameterValue", format!("Invalid region name: [{unknown}]")));
+    }
     let mut items = Vec::new();
     for region in catalog::regions().iter().filter(|region| is_asked(&names, region)) {
         let endpoint = format!("ec2.{region}.amazonaws.com");
@@ -375,8 +384,11 @@ fn describe_regions(_: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aws
     Ok(vec![list("regionInfo", "item", items)])
 }
 
-/// Puts the tags of the request's tag specifications on a new object.
-pub(super) fn tag_new(call: &mut Call<'_>, input: &Query, kind: &str, id: &str) -> Result<(), AwsError> {
+/// The tags that the request's tag specifications put on what it makes, which is of this kind.
+///
+/// # Errors
+/// Another kind, or tags that AWS does not take.
+pub(super) fn new_tags(input: &Query, kind: &str) -> Result<BTreeMap<String, String>, AwsError> {
     let mut tags = BTreeMap::new();
     for specification in input.structures("TagSpecification") {
         let of = specification.required("ResourceType")?;
@@ -385,55 +397,92 @@ pub(super) fn tag_new(call: &mut Call<'_>, input: &Query, kind: &str, id: &str) 
             return Err(AwsError::new("InvalidParameterValue", message));
         }
         for tag in specification.structures("Tag") {
-            tags.insert(tag.required("Key")?, tag.optional("Value").unwrap_or_default());
+            let key = tag.required("Key")?;
+            if tags.insert(key.clone(), tag.optional("Value").unwrap_or_default()).is_some() {
+                return Err(AwsError::new("InvalidParameterValue", format!("Duplicate tag key '{key}' specified.")));
+            }
         }
     }
     super::tags::check(&tags)?;
+    if tags.len() > 50 {
+        let message = "More than 50 tags specified. Please reduce the number of tags.";
+        return Err(AwsError::new("TagLimitExceeded", message));
+    }
+    Ok(tags)
+}
+
+/// Puts tags on a new object.
+pub(super) fn put_tags(call: &mut Call<'_>, id: &str, tags: BTreeMap<String, String>) {
     if !tags.is_empty() {
         here(call).tags.insert(id.to_owned(), tags);
     }
-    Ok(())
+}
+
+/// A block of this parameter.
+fn cidr_of(input: &Query, name: &str) -> Result<Cidr, AwsError> {
+    let text = input.required(name)?;
+    Cidr::parse(&text).ok_or_else(|| {
+        let message = format!("Value ({text}) for parameter {name} is invalid. This is not a valid CIDR block.");
+        AwsError::new("InvalidParameterValue", message)
+    })
+}
+
+fn no_gateway(id: &str) -> AwsError {
+    missing("InternetGatewayID", "internetGateway ID", id)
+}
+
+fn elsewhere(one: &str, other: &str) -> AwsError {
+    AwsError::new("InvalidParameterValue", format!("{one} and {other} belong to different networks"))
 }
 
 fn create_vpc(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let cidr = input.required("CidrBlock")?;
+    let cidr = cidr_of(input, "CidrBlock")?;
+    if !cidr.is_for_hosts() {
+        return Err(AwsError::new("InvalidVpc.Range", format!("The CIDR '{cidr}' is invalid.")));
+    }
+    let tags = new_tags(input, "vpc")?;
     dry_run(input)?;
     let region = call.region.clone();
-    let id = make_vpc(call.world, &region, &cidr, false);
-    tag_new(call, input, "vpc", &id)?;
+    let id = make_vpc(call.world, &region, &cidr.to_string(), false);
+    put_tags(call, &id, tags);
     let state = here(call);
     Ok(vec![node("vpc", vpc_item(state, &id, &state.vpcs[&id]))])
 }
 
 fn create_subnet(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let (vpc, cidr) = (input.required("VpcId")?, input.required("CidrBlock")?);
+    let (vpc, cidr) = (input.required("VpcId")?, cidr_of(input, "CidrBlock")?);
+    let tags = new_tags(input, "subnet")?;
     let zones = catalog::zones(&call.region);
     let zone = input.optional("AvailabilityZone").or_else(|| zones.first().cloned()).unwrap_or_default();
     if !zones.contains(&zone) {
         let message = format!("Value ({zone}) for parameter availabilityZone is invalid.");
         return Err(AwsError::new("InvalidParameterValue", message));
     }
-    if !here(call).vpcs.contains_key(&vpc) {
-        return Err(no_vpc(&vpc));
+    let state = here(call);
+    let around = state.vpcs.get(&vpc).ok_or_else(|| no_vpc(&vpc))?;
+    if !cidr.is_for_hosts() || !Cidr::parse(&around.cidr).is_some_and(|around| around.contains(cidr)) {
+        return Err(AwsError::new("InvalidSubnet.Range", format!("The CIDR '{cidr}' is invalid.")));
     }
-    if here(call).subnets.values().any(|subnet| subnet.vpc == vpc && subnet.cidr == cidr) {
+    let is_taken = |subnet: &Subnet| Cidr::parse(&subnet.cidr).is_some_and(|taken| taken.overlaps(cidr));
+    if state.subnets.values().any(|subnet| subnet.vpc == vpc && is_taken(subnet)) {
         let message = format!("The CIDR '{cidr}' conflicts with another subnet");
         return Err(AwsError::new("InvalidSubnet.Conflict", message));
     }
     dry_run(input)?;
     let id = call.world.new_id("subnet");
-    here(call).subnets.insert(id.clone(), Subnet { vpc, zone, cidr, is_default: false });
-    tag_new(call, input, "subnet", &id)?;
+    here(call).subnets.insert(id.clone(), Subnet { vpc, zone, cidr: cidr.to_string(), is_default: false });
+    put_tags(call, &id, tags);
     let now = call.now;
     let state = here(call);
     Ok(vec![node("subnet", subnet_item(state, &id, &state.subnets[&id], now))])
 }
 
 fn create_internet_gateway(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+    let tags = new_tags(input, "internet-gateway")?;
     dry_run(input)?;
     let id = call.world.new_id("igw");
     here(call).internet_gateways.insert(id.clone(), None);
-    tag_new(call, input, "internet-gateway", &id)?;
+    put_tags(call, &id, tags);
     Ok(vec![node("internetGateway", gateway_item(here(call), &id, None))])
 }
 
@@ -443,9 +492,17 @@ fn attach_internet_gateway(call: &mut Call<'_>, input: &Query) -> Result<Vec<Ele
     if !state.vpcs.contains_key(&vpc) {
         return Err(no_vpc(&vpc));
     }
+    let has_one = state.internet_gateways.values().any(|at| at.as_ref() == Some(&vpc));
+    let gateway = state.internet_gateways.get_mut(&id).ok_or_else(|| no_gateway(&id))?;
+    if let Some(at) = gateway {
+        let message = format!("resource {id} is already attached to network {at}");
+        return Err(AwsError::new("Resource.AlreadyAssociated", message));
+    }
+    if has_one {
+        let message = format!("Network {vpc} already has an internet gateway attached");
+        return Err(AwsError::new("InvalidParameterValue", message));
+    }
     dry_run(input)?;
-    let gateway =
-        state.internet_gateways.get_mut(&id).ok_or_else(|| missing("InternetGatewayID", "internetGateway ID", &id))?;
     *gateway = Some(vpc);
     Ok(vec![leaf("return", true)])
 }
@@ -457,40 +514,50 @@ fn create_route_table(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>
     if !here(call).vpcs.contains_key(&vpc) {
         return Err(no_vpc(&vpc));
     }
+    let tags = new_tags(input, "route-table")?;
     dry_run(input)?;
     let id = call.world.new_id("rtb");
     let table = RouteTable { vpc, main: None, associations: BTreeMap::new(), routes: BTreeMap::new() };
     here(call).route_tables.insert(id.clone(), table);
-    tag_new(call, input, "route-table", &id)?;
+    put_tags(call, &id, tags);
     let state = here(call);
     Ok(vec![node("routeTable", table_item(state, &id, &state.route_tables[&id]))])
 }
 
 fn create_route(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let (id, destination) = (input.required("RouteTableId")?, input.required("DestinationCidrBlock")?);
+    let (id, destination) = (input.required("RouteTableId")?, cidr_of(input, "DestinationCidrBlock")?.to_string());
     let gateway = input.required("GatewayId")?;
     let state = here(call);
-    if !state.internet_gateways.contains_key(&gateway) {
-        return Err(missing("InternetGatewayID", "internetGateway ID", &gateway));
+    let table = state.route_tables.get_mut(&id).ok_or_else(|| no_table(&id))?;
+    let at = state.internet_gateways.get(&gateway).ok_or_else(|| no_gateway(&gateway))?;
+    if at.as_ref() != Some(&table.vpc) {
+        return Err(elsewhere(&format!("route table {id}"), &format!("network gateway {gateway}")));
+    }
+    if table.routes.contains_key(&destination) {
+        let message = format!("The route identified by {destination} already exists.");
+        return Err(AwsError::new("RouteAlreadyExists", message));
     }
     dry_run(input)?;
-    state.route_tables.get_mut(&id).ok_or_else(|| no_table(&id))?.routes.insert(destination, gateway);
+    table.routes.insert(destination, gateway);
     Ok(vec![leaf("return", true)])
 }
 
 fn associate_route_table(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let (id, subnet) = (input.required("RouteTableId")?, input.required("SubnetId")?);
-    if !here(call).subnets.contains_key(&subnet) {
-        return Err(no_subnet(&subnet));
+    let state = here(call);
+    let table = state.route_tables.get(&id).ok_or_else(|| no_table(&id))?;
+    if state.subnets.get(&subnet).ok_or_else(|| no_subnet(&subnet))?.vpc != table.vpc {
+        return Err(elsewhere(&format!("route table {id}"), &format!("subnet {subnet}")));
+    }
+    if state.route_tables.values().any(|table| table.associations.contains_key(&subnet)) {
+        let message = format!("the specified association for route table {id} conflicts with an existing association");
+        return Err(AwsError::new("Resource.AlreadyAssociated", message));
     }
     dry_run(input)?;
     let association = call.world.new_id("rtbassoc");
-    let state = here(call);
-    for table in state.route_tables.values_mut() {
-        table.associations.remove(&subnet);
+    if let Some(table) = here(call).route_tables.get_mut(&id) {
+        table.associations.insert(subnet, association.clone());
     }
-    let table = state.route_tables.get_mut(&id).ok_or_else(|| no_table(&id))?;
-    table.associations.insert(subnet, association.clone());
     Ok(vec![leaf("associationId", association), node("associationState", vec![leaf("state", "associated")])])
 }
 
@@ -517,6 +584,8 @@ fn delete_subnet(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aws
     Ok(vec![leaf("return", true)])
 }
 
+/// AWS wants the gateway detached and the other route tables deleted before; nothing that this model serves needs those
+/// operations, so they go with their VPC.
 fn delete_vpc(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let id = input.required("VpcId")?;
     let state = here(call);
@@ -534,5 +603,8 @@ fn delete_vpc(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
     state.tags.remove(&id);
     state.security_groups.retain(|_, group| group.vpc != id);
     state.route_tables.retain(|_, table| table.vpc != id);
+    for gateway in state.internet_gateways.values_mut().filter(|gateway| gateway.as_ref() == Some(&id)) {
+        *gateway = None;
+    }
     Ok(vec![leaf("return", true)])
 }

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 
 use super::filter::{Filters, dry_run, page};
 use super::instances::answer::tag_set;
-use super::network::tag_new;
+use super::network::{new_tags, put_tags};
 use super::placement::{InstanceState, is_id, state_of};
 use super::state::{Peer, Rule, SecurityGroup, State};
 use crate::sandbox::call::{AwsError, Call};
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
 use crate::sandbox::world::{ACCOUNT, World};
+
+#[cfg(test)]
+mod tests;
 
 /// What a VPC's default group comes with: everything from itself, everything to everywhere.
 pub(super) fn default_rules(world: &mut World, group: &str) -> BTreeMap<String, Rule> {
@@ -65,6 +68,7 @@ fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> 
     let name = input.required("GroupName")?;
     let description = input.required("GroupDescription")?;
     let vpc = input.optional("VpcId");
+    let tags = new_tags(input, "security-group")?;
     let state = here(call);
     let default = || state.vpcs.iter().find(|(_, vpc)| vpc.is_default).map(|(id, _)| id.clone());
     let vpc = vpc.or_else(default).ok_or_else(|| AwsError::new("VPCIdNotSpecified", "No default VPC for this user"))?;
@@ -86,7 +90,7 @@ fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> 
     let created_at = call.now.as_second();
     let group = SecurityGroup { name, description, vpc, created_at, rules: BTreeMap::from([(rule, to_everywhere())]) };
     here(call).security_groups.insert(id.clone(), group);
-    tag_new(call, input, "security-group", &id)?;
+    put_tags(call, &id, tags);
     let region = call.region.clone();
     let state = here(call);
     Ok(vec![
@@ -145,18 +149,27 @@ fn values(id: &str, group: &SecurityGroup, name: &str) -> Option<Vec<String>> {
         "vpc-id" => one(&group.vpc),
         "description" => one(&group.description),
         "owner-id" => one(ACCOUNT),
-        "ip-permission.cidr" => {
-            Some(rules().filter_map(|r| if let Peer::V4(cidr) = &r.peer { Some(cidr.clone()) } else { None }).collect())
-        }
-        "ip-permission.group-id" => {
-            Some(rules().filter_map(|r| if let Peer::Group(id) = &r.peer { Some(id.clone()) } else { None }).collect())
-        }
+        "ip-permission.cidr" => Some(peers(rules, |peer| matches!(peer, Peer::V4(_)))),
+        "ip-permission.ipv6-cidr" => Some(peers(rules, |peer| matches!(peer, Peer::V6(_)))),
+        "ip-permission.group-id" => Some(peers(rules, |peer| matches!(peer, Peer::Group(_)))),
+        "ip-permission.prefix-list-id" => Some(peers(rules, |peer| matches!(peer, Peer::PrefixList(_)))),
         "ip-permission.protocol" => Some(rules().map(|rule| rule.protocol.clone()).collect()),
         "ip-permission.from-port" => {
             Some(rules().filter_map(|rule| rule.from_port).map(|port| port.to_string()).collect())
         }
         "ip-permission.to-port" => Some(rules().filter_map(|rule| rule.to_port).map(|port| port.to_string()).collect()),
         _ => None,
+    }
+}
+
+/// The peers of a kind among rules.
+fn peers<'a, Rules: Iterator<Item = &'a Rule>>(rules: impl Fn() -> Rules, is_kind: fn(&Peer) -> bool) -> Vec<String> {
+    rules().filter(|rule| is_kind(&rule.peer)).map(|rule| text_of(&rule.peer).to_owned()).collect()
+}
+
+fn text_of(peer: &Peer) -> &str {
+    match peer {
+        Peer::V4(text) | Peer::V6(text) | Peer::Group(text) | Peer::PrefixList(text) => text,
     }
 }
 
@@ -237,6 +250,10 @@ fn describe_rules(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aw
     let ids = input.list("SecurityGroupRuleId");
     let filters = Filters::read(input)?;
     let state = here(call);
+    let is_there = |id: &String| state.security_groups.values().any(|group| group.rules.contains_key(id));
+    if let Some(id) = ids.iter().find(|id| !is_there(id)) {
+        return Err(no_rule(id));
+    }
     let mut items = Vec::new();
     for (group, found) in &state.security_groups {
         for (id, rule) in found.rules.iter().filter(|(id, _)| ids.is_empty() || ids.contains(id)) {
@@ -257,17 +274,51 @@ fn describe_rules(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aw
     Ok(answer)
 }
 
+fn no_rule(id: &str) -> AwsError {
+    let message = format!("The security group rule ID '{id}' does not exist");
+    AwsError::new("InvalidSecurityGroupRuleId.NotFound", message)
+}
+
+/// The protocol by its name where it has one, as EC2 tells it again; ports are checked where it has them.
+fn protocol_of(permission: &Query, from_port: Option<i64>, to_port: Option<i64>) -> Result<String, AwsError> {
+    let said = permission.required("IpProtocol")?;
+    let name = match said.to_ascii_lowercase().as_str() {
+        "6" => "tcp".to_owned(),
+        "17" => "udp".to_owned(),
+        "1" => "icmp".to_owned(),
+        "58" => "icmpv6".to_owned(),
+        name => name.to_owned(),
+    };
+    let refuse = |message: String| Err(AwsError::new("InvalidParameterValue", message));
+    match name.as_str() {
+        "-1" => {}
+        "tcp" | "udp" => {
+            let (Some(from), Some(to)) = (from_port, to_port) else {
+                return refuse(
+                    "Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.".to_owned(),
+                );
+            };
+            if let Some(port) = [from, to].into_iter().find(|port| !(0..=65_535).contains(port)) {
+                return refuse(format!("Invalid value '{port}' for portRange. Must be in the range [0,65535]"));
+            }
+            if from > to {
+                return refuse(format!("Invalid TCP/UDP port range ({from}:{to})"));
+            }
+        }
+        "icmp" | "icmpv6" => {}
+        other if other.parse::<u8>().is_ok() => {}
+        other => return refuse(format!("Invalid value '{other}' for IP protocol. Unknown protocol.")),
+    }
+    Ok(name)
+}
+
 /// The rules that `IpPermissions` means, one for each peer.
 fn asked_rules(input: &Query, egress: bool) -> Result<Vec<Rule>, AwsError> {
     let mut rules = Vec::new();
     for permission in input.structures("IpPermissions") {
-        let protocol = permission.required("IpProtocol")?;
         let (from_port, to_port) = (permission.number("FromPort")?, permission.number("ToPort")?);
+        let protocol = protocol_of(permission, from_port, to_port)?;
         let is_all = protocol == "-1";
-        if !is_all && (from_port.is_none() || to_port.is_none()) {
-            let message = "Invalid value 'Must specify both from and to ports with TCP/UDP.' for portRange.";
-            return Err(AwsError::new("InvalidParameterValue", message));
-        }
         let mut push = |peer: Peer, description: Option<String>| {
             rules.push(Rule {
                 egress,
@@ -280,14 +331,13 @@ fn asked_rules(input: &Query, egress: bool) -> Result<Vec<Rule>, AwsError> {
         };
         for range in permission.structures("IpRanges") {
             let cidr = range.required("CidrIp")?;
-            if !is_cidr(&cidr) {
-                let message = format!("CIDR block {cidr} is malformed");
-                return Err(AwsError::new("InvalidParameterValue", message));
-            }
+            check_cidr::<std::net::Ipv4Addr>(&cidr, 32)?;
             push(Peer::V4(cidr), range.optional("Description"));
         }
         for range in permission.structures("Ipv6Ranges") {
-            push(Peer::V6(range.required("CidrIpv6")?), range.optional("Description"));
+            let cidr = range.required("CidrIpv6")?;
+            check_cidr::<std::net::Ipv6Addr>(&cidr, 128)?;
+            push(Peer::V6(cidr), range.optional("Description"));
         }
         for group in permission.structures("Groups") {
             let _ = group.optional("UserId");
@@ -300,12 +350,21 @@ fn asked_rules(input: &Query, egress: bool) -> Result<Vec<Rule>, AwsError> {
     if rules.is_empty() {
         return Err(AwsError::new("MissingParameter", "The request must contain the parameter ipPermissions"));
     }
+    if rules.iter().enumerate().any(|(index, rule)| rules[..index].iter().any(|earlier| same(earlier, rule))) {
+        let message = "The same permission must not appear multiple times";
+        return Err(AwsError::new("InvalidParameterValue", message));
+    }
     Ok(rules)
 }
 
-fn is_cidr(text: &str) -> bool {
-    let Some((address, bits)) = text.split_once('/') else { return false };
-    address.parse::<std::net::Ipv4Addr>().is_ok() && bits.parse::<u8>().is_ok_and(|bits| bits <= 32)
+fn check_cidr<Address: std::str::FromStr>(text: &str, most_bits: u8) -> Result<(), AwsError> {
+    let is_block = |(address, bits): (&str, &str)| {
+        address.parse::<Address>().is_ok() && bits.parse::<u8>().is_ok_and(|bits| bits <= most_bits)
+    };
+    if text.split_once('/').is_some_and(is_block) {
+        return Ok(());
+    }
+    Err(AwsError::new("InvalidParameterValue", format!("CIDR block {text} is malformed")))
 }
 
 fn same(one: &Rule, other: &Rule) -> bool {
@@ -317,10 +376,21 @@ fn authorize(call: &mut Call<'_>, input: &Query, egress: bool) -> Result<Vec<Ele
     let id = input.required("GroupId")?;
     check_id(&id)?;
     let rules = asked_rules(input, egress)?;
-    let group = here(call).security_groups.get(&id).ok_or_else(|| not_found(&id))?;
+    let state = here(call);
+    let group = state.security_groups.get(&id).ok_or_else(|| not_found(&id))?;
+    for rule in &rules {
+        if let Peer::Group(other) = &rule.peer {
+            state.security_groups.get(other).filter(|other| other.vpc == group.vpc).ok_or_else(|| not_found(other))?;
+        }
+    }
     if let Some(rule) = rules.iter().find(|rule| group.rules.values().any(|known| same(known, rule))) {
-        let way = if egress { "EGRESS" } else { "INGRESS" };
-        let message = format!("the specified rule \"peer: {:?}, {}, {way}\" already exists", rule.peer, rule.protocol);
+        let protocol = if rule.protocol == "-1" { "ALL".to_owned() } else { rule.protocol.to_ascii_uppercase() };
+        let ports = match (rule.from_port, rule.to_port) {
+            (Some(from), Some(to)) => format!(", from port: {from}, to port: {to}"),
+            _ => String::new(),
+        };
+        let peer = text_of(&rule.peer);
+        let message = format!("the specified rule \"peer: {peer}, {protocol}{ports}, ALLOW\" already exists");
         return Err(AwsError::new("InvalidPermission.Duplicate", message));
     }
     dry_run(input)?;
@@ -345,8 +415,8 @@ fn revoke(call: &mut Call<'_>, input: &Query, egress: bool) -> Result<Vec<Elemen
         rules.iter().map(|rule| find(rule).ok_or_else(missing)).collect::<Result<_, _>>()?
     } else {
         let is_there = |id: &String| group.rules.get(id).is_some_and(|rule| rule.egress == egress);
-        if !ids.iter().all(is_there) {
-            return Err(missing());
+        if let Some(id) = ids.iter().find(|id| !is_there(id)) {
+            return Err(no_rule(id));
         }
         ids
     };

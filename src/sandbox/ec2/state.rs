@@ -143,6 +143,9 @@ pub struct Version {
     pub created_at: i64,
     /// What it says.
     pub data: LaunchData,
+    /// Of `CreateLaunchTemplateVersion`, with the fingerprint of its request.
+    #[serde(default)]
+    pub client_token: Option<(String, String)>,
 }
 
 /// What a launch needs, as a template holds it and as `RunInstances` completes it. `None` is "not said".
