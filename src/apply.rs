@@ -15,6 +15,8 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::cloud::{Cloud, poll};
 use crate::decide::classify::{Ended, classify_end};
 use crate::decide::names;
@@ -135,6 +137,8 @@ impl Run<'_> {
             max_price: plan.max_price,
             is_fresh: is_fresh(plan, observed),
         };
+        // One deadline for all attempts: what AWS takes back again and again must not keep the command for ever.
+        let end = Instant::now() + goal.limit;
         let mut workers = observed.workers.clone();
         let mut launched = BTreeSet::new();
         let mut slots = plan.slots.clone();
@@ -143,7 +147,10 @@ impl Run<'_> {
                 let narrator = Narrator::new(self, ranking);
                 self.journal.launching(true);
                 let result = launch(self.cloud, &order, ranking, slots, &narrator).await;
-                self.journal.launching(false);
+                // After an undecided answer a launch may still be under way; a refusal is a definite no.
+                let is_definite =
+                    result.as_ref().err().is_none_or(|error| matches!(error.kind, Failed::Capacity | Failed::Quota));
+                self.journal.launching(!is_definite);
                 let new = narrator.finish();
                 launched.extend(new.iter().map(|worker| worker.id.clone()));
                 workers.retain(|known| !new.iter().any(|worker| worker.id == known.id));
@@ -153,9 +160,16 @@ impl Run<'_> {
             if goal.goal == Goal::Launched {
                 return Ok(workers);
             }
-            match self.wait(goal, &launched, workers).await? {
+            let left = Wait { limit: end.saturating_duration_since(Instant::now()), ..*goal };
+            match self.wait(&left, &launched, workers.clone()).await? {
                 (None, workers) => return Ok(workers),
-                (Some(worker), now) => {
+                (Some(worker), mut now) => {
+                    launched.remove(&worker.id);
+                    // What was launched and does not show itself yet holds its slot all the same.
+                    let unseen = workers.into_iter().filter(|known| launched.contains(&known.id));
+                    let unseen: Vec<Worker> =
+                        unseen.filter(|known| !now.iter().any(|seen| seen.id == known.id)).collect();
+                    now.extend(unseen);
                     let reason = worker.state_reason.clone().unwrap_or_default();
                     let kind = match classify_end(&reason) {
                         Ended::Quota => Failed::Quota,
@@ -187,6 +201,7 @@ impl Run<'_> {
         let what = if goal.goal == Goal::Ready { "ready" } else { "running" };
         let pace = poll::Pace { limit: goal.limit, ..poll::STATE };
         let mut seen = before;
+        let mut patience = LOOKS_FOR_ANOTHER;
         let answer = poll::poll(pace, async || {
             let mut workers = worker::observe(self.cloud, &self.spec.name).await?;
             for extra in worker::end_duplicates(self.cloud, &mut workers).await? {
@@ -207,6 +222,11 @@ impl Run<'_> {
                     let reason = worker.state_reason.clone().unwrap_or_default();
                     self.journal.ended(&worker.id);
                     match classify_end(&reason) {
+                        // Another run may have ended it as the later one of a pair, and the earlier one be unseen yet.
+                        Ended::OnPurpose if patience > 0 && reason == USER_ENDED => {
+                            patience -= 1;
+                            poll::Look::Again
+                        }
                         Ended::OnPurpose => return Err(ended(worker, what)),
                         Ended::Capacity | Ended::Quota => poll::Look::Done((Some(worker.clone()), workers.clone())),
                     }
@@ -232,6 +252,12 @@ impl Run<'_> {
         })
     }
 }
+
+/// How EC2 says that somebody called `TerminateInstances`.
+const USER_ENDED: &str = "Client.UserInitiatedShutdown";
+
+/// So many looks before a worker that somebody ended counts as lost.
+const LOOKS_FOR_ANOTHER: u32 = 3;
 
 fn ended(worker: &Worker, what: &str) -> Error {
     let reason = worker.state_reason.as_deref().unwrap_or("no reason given");
@@ -335,11 +361,21 @@ pub async fn down(
     ui: &Ui,
     done: &mut Downed,
 ) -> Result<()> {
-    let (workers, templates, requests) = futures::try_join!(
+    let (mut workers, templates, requests) = futures::try_join!(
         worker::observe(cloud, stack),
         launch_template::observe(cloud, stack),
-        worker::open_requests(cloud, stack)
+        worker::open_requests(cloud, stack, &[])
     )?;
+    let shows_nothing = !workers.iter().any(|worker| worker.state.is_live());
+    if shows_nothing && limit.is_some() && templates.spot.as_ref().is_some_and(launch_template::Observed::is_ours) {
+        // An `up` that was killed a moment ago may have launched what no read shows yet.
+        let look = poll::poll(poll::UNSEEN, async || {
+            workers = worker::observe(cloud, stack).await?;
+            let is_there = workers.iter().any(|worker| worker.state.is_live());
+            Ok::<_, Error>(if is_there { poll::Look::Done(()) } else { poll::Look::Again })
+        });
+        let _ = look.await?;
+    }
     if let Some(unknown) = only.iter().find(|id| !workers.iter().any(|worker| worker.id == **id)) {
         return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
             .hint(format!("its workers: spotctl status --name {stack}")));
@@ -353,11 +389,13 @@ pub async fn down(
             None => Ok(()),
         }
     };
-    let (ended, cancelled, moved) =
-        futures::join!(worker::terminate(cloud, &ids), worker::cancel_requests(cloud, &requests), move_on);
+    let (ended, cancelled, moved) = futures::join!(
+        worker::terminate(cloud, &ids, |id| done.terminated.push(id.to_owned())),
+        worker::cancel_requests(cloud, &requests),
+        move_on
+    );
     let meant: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
     ended?;
-    done.terminated = meant.iter().cloned().collect();
     cancelled?;
     done.cancelled = requests;
     moved?;
@@ -437,6 +475,15 @@ pub async fn destroy(cloud: &Cloud, stack: &crate::spec::WorkerName, journal: &J
         }
         Ok::<_, Error>(())
     };
-    let (templates, groups, role_gone, values) = futures::join!(templates, groups, role_gone, values);
-    templates.and(groups).and(role_gone).and(values)
+    // Nobody can launch from the template any more; what was launched until now is ended before its role goes.
+    templates.await?;
+    let late = worker::observe(cloud, stack).await?;
+    let late: Vec<&str> = late.iter().filter(|found| !found.state.is_over()).map(|found| found.id.as_str()).collect();
+    if !late.is_empty() {
+        worker::terminate(cloud, &late, |id| deleted(Kind::Instance, id, Some(id))).await?;
+        let late = late.into_iter().map(str::to_owned).collect();
+        worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await?;
+    }
+    let (groups, role_gone, values) = futures::join!(groups, role_gone, values);
+    groups.and(role_gone).and(values)
 }

@@ -44,12 +44,25 @@ impl Context {
     }
 
     /// Reads AWS and decides: the plan that `plan` shows and `up` carries out.
+    /// Changes nothing.
     pub(crate) async fn plan(&self, wants: &Wants) -> Result<(Observed, Plan)> {
+        self.plan_after(wants, async |_| Ok(())).await
+    }
+
+    /// The same for `up`, which first ends what two racing runs launched twice.
+    pub(crate) async fn plan_to_launch(&self, wants: &Wants) -> Result<(Observed, Plan)> {
+        self.plan_after(wants, async |observed| end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await)
+            .await
+    }
+
+    async fn plan_after(
+        &self,
+        wants: &Wants,
+        mend: impl AsyncFnOnce(&mut Observed) -> Result<()>,
+    ) -> Result<(Observed, Plan)> {
         let _waiting = self.ui.wait("reading the account");
         let mut observed = plan::observe(&self.cloud, &self.spec, wants).await?;
-        if wants.count > 0 {
-            end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await?;
-        }
+        mend(&mut observed).await?;
         let chosen = plan::image(&self.cloud, &self.spec, &observed, wants).await?;
         let plan = plan::decide(&self.spec, self.env.as_ref(), &observed, &chosen, wants, &self.cloud.region)?;
         for note in &plan.notes {
@@ -141,10 +154,13 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
     if context.journal.may_have_launched() {
         let look = tokio::time::timeout(PATIENCE, worker::observe(&context.cloud, stack)).await;
         match look {
-            Ok(Ok(workers)) => workers
-                .iter()
-                .filter(|worker| worker.state.is_live())
-                .for_each(|worker| context.journal.launched(worker, None)),
+            Ok(Ok(workers)) => {
+                let live = workers.iter().filter(|worker| worker.state.is_live());
+                live.for_each(|worker| context.journal.launched(worker, None));
+                error = error.hint(format!(
+                    "a launch was under way; what it made may show itself only later: spotctl status --name {stack}"
+                ));
+            }
             _ => error = error.hint("a launch was under way, and AWS does not answer now whether it took effect"),
         }
     }

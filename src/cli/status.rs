@@ -47,7 +47,10 @@ pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut 
         Box::pin(launch_template::observe(cloud, name)),
         parameters::owned_names(cloud, name)
     )?;
-    end_duplicates(cloud, ui, &mut found).await?;
+    // Whoever may only read still gets to read.
+    if let Err(error) = end_duplicates(cloud, ui, &mut found).await {
+        ui.warn(&error.message);
+    }
     let prices = prices(cloud, &found).await?;
     let now = Timestamp::now();
     report.workers = found.iter().map(|worker| Row::new(worker, &prices, now, false)).collect();

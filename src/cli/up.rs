@@ -123,7 +123,7 @@ struct State {
 }
 
 async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
-    let (observed, plan) = context.plan(&args.wants()).await?;
+    let (observed, plan) = context.plan_to_launch(&args.wants()).await?;
     state.workers.clone_from(&observed.workers);
     state.ranking = plan.ranking.clone();
     state.known = Some((observed.clone(), plan.clone()));

@@ -19,6 +19,10 @@ pub struct Pace {
 pub const VISIBLE_SOON: Pace =
     Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_secs(30) };
 
+/// For an instance that a run which is gone may have launched a moment ago.
+pub const UNSEEN: Pace =
+    Pace { first: Duration::from_secs(1), slowest: Duration::from_secs(1), limit: Duration::from_secs(2) };
+
 /// For what AWS lets go of once the instances that used it are gone: their network interfaces outlive them by seconds.
 pub const RELEASED_SOON: Pace =
     Pace { first: Duration::from_millis(500), slowest: Duration::from_secs(3), limit: Duration::from_mins(2) };

@@ -71,7 +71,9 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         "InsufficientInstanceCapacity"
         | "InsufficientHostCapacity"
         | "InsufficientCapacityOnHost"
-        | "SpotInstanceCapacityNotAvailable" => Class::Capacity,
+        | "SpotInstanceCapacityNotAvailable"
+        // Of one subnet, and so of one zone's offers.
+        | "InsufficientFreeAddressesInSubnet" => Class::Capacity,
         "Unsupported" | "UnsupportedOperation" if !message.to_ascii_lowercase().contains("market") => Class::NotOffered,
         "SpotMaxPriceTooLow" => Class::PriceTooLow,
         // `VcpuLimitExceeded` is the on-demand quota, the other two are Spot's. None of them is about capacity.
@@ -88,6 +90,7 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         | "TooManyRequestsException"
         | "TooManyUpdates"
         | "SlowDown"
+        | "EntityTemporarilyUnmodifiable"
         | "ConcurrentModification" => Class::Throttled,
         "UnauthorizedOperation"
         | "AccessDenied"
@@ -105,6 +108,7 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "RequestExpired"
+        | "RequestTimeTooSkewed"
         | "OptInRequired"
         | "Blocked"
         | "PendingVerification" => Class::Access,

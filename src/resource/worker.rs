@@ -109,7 +109,7 @@ pub async fn end_duplicates(cloud: &Cloud, workers: &mut [Worker]) -> Result<Vec
         return Ok(extra);
     }
     let ids: Vec<&str> = extra.iter().map(String::as_str).collect();
-    terminate(cloud, &ids).await?;
+    terminate(cloud, &ids, |_| ()).await?;
     for worker in workers.iter_mut().filter(|worker| extra.contains(&worker.id)) {
         worker.state = State::ShuttingDown;
     }
@@ -119,28 +119,41 @@ pub async fn end_duplicates(cloud: &Cloud, workers: &mut [Worker]) -> Result<Vec
 /// AWS takes this many ids in one call without complaint; it recommends no more.
 const IDS_A_CALL: usize = 100;
 
-/// Ends these instances. With one unknown id in the list AWS ends none, so after such an answer each goes by itself.
+/// Ends these instances, which a read has shown; `told` hears of each that was told to end. With one unknown id in the
+/// list AWS ends none, so after such an answer each goes by itself. "Not found" means "not visible there yet": it is asked
+/// again, until AWS has had time enough to know the id.
 ///
 /// # Errors
-/// The call's failure.
-pub async fn terminate(cloud: &Cloud, ids: &[&str]) -> Result<()> {
+/// The first call's failure, after all were tried.
+pub async fn terminate(cloud: &Cloud, ids: &[&str], mut told: impl FnMut(&str)) -> Result<()> {
+    let mut failed = None;
     for some in ids.chunks(IDS_A_CALL) {
-        let doing = format!("terminating {}", some.join(", "));
         match send_terminate(cloud, some).await {
-            Ok(()) => {}
-            Err(failure) if failure.class == Class::NotFound && some.len() > 1 => {
+            Ok(()) => some.iter().for_each(|id| told(id)),
+            Err(failure) if failure.class == Class::NotFound => {
                 for id in some {
-                    match send_terminate(cloud, &[id]).await {
-                        Ok(()) => {}
-                        Err(failure) if failure.class == Class::NotFound => {}
-                        Err(failure) => return Err(failure.doing(&format!("terminating {id}"))),
+                    match terminate_one(cloud, id).await {
+                        Ok(()) => told(id),
+                        Err(error) => failed = failed.or(Some(error)),
                     }
                 }
             }
-            Err(failure) if failure.class == Class::NotFound => {}
-            Err(failure) => return Err(failure.doing(&doing)),
+            Err(failure) => {
+                failed = failed.or(Some(failure.doing(&format!("terminating {}", some.join(", ")))));
+            }
         }
     }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn terminate_one(cloud: &Cloud, id: &str) -> Result<()> {
+    let ended = poll::poll(poll::VISIBLE_SOON, async || match send_terminate(cloud, &[id]).await {
+        Ok(()) => Ok(poll::Look::Done(())),
+        Err(failure) if failure.class == Class::NotFound => Ok(poll::Look::Again),
+        Err(failure) => Err(failure.doing(&format!("terminating {id}"))),
+    });
+    // Still unknown: AWS has forgotten it, an hour after it ended.
+    let _ = ended.await?;
     Ok(())
 }
 
@@ -150,16 +163,19 @@ async fn send_terminate(cloud: &Cloud, ids: &[&str]) -> Result<(), crate::cloud:
     call("TerminateInstances", request.send()).await.map(drop)
 }
 
-/// Open requests of the stack: they would launch a worker later, and they count towards the quota.
+/// Open requests of the stack, those with these tags only: they would launch a worker later, and they count towards the
+/// quota.
 ///
 /// # Errors
 /// The call's failure.
-pub async fn open_requests(cloud: &Cloud, stack: &WorkerName) -> Result<Vec<String>> {
+pub async fn open_requests(cloud: &Cloud, stack: &WorkerName, tags: &[(&str, String)]) -> Result<Vec<String>> {
     let request = cloud
         .ec2
         .describe_spot_instance_requests()
         .filters(filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()]))
         .filters(filter("state", [SpotInstanceState::Open.as_str()]));
+    let request =
+        tags.iter().fold(request, |request, (key, value)| request.filters(filter(&format!("tag:{key}"), [value])));
     let answer = call("DescribeSpotInstanceRequests", request.send())
         .await
         .map_err(|failure| failure.doing(&format!("looking for open Spot requests of stack `{stack}`")))?;

@@ -164,3 +164,47 @@ fn an_interrupted_up_says_what_exists_and_how_to_remove_it() {
     let left = document["error"]["leftovers"].as_array().expect("leftovers");
     assert!(left.iter().any(|left| left["kind"] == "security group"), "{document:#}");
 }
+
+#[test]
+fn a_worker_that_aws_takes_back_before_it_runs_is_replaced_from_another_pool() {
+    let aws = Served::with(MINIMAL);
+    aws.weather("profile-delay 0s");
+    aws.spotctl(&["apply"]).exits(0);
+    // Nothing new shows itself, so `up` waits until the clock is moved.
+    aws.weather("visibility 60s");
+    aws.weather("clock +2m");
+    let child = aws
+        .command(&["up", "-o", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starting spotctl");
+    let other_than = |known: &str| {
+        let mut looks = 0;
+        loop {
+            let found = aws.boto3("requests.py", &[]);
+            let other = found.as_array().into_iter().flatten().filter_map(|id| id.as_str()).find(|id| *id != known);
+            if let Some(other) = other {
+                return other.to_owned();
+            }
+            looks += 1;
+            assert!(looks < 100, "no instance but `{known}`");
+        }
+    };
+    let first = other_than("");
+    aws.weather(&format!("interrupt {first}"));
+    aws.weather("clock +3m");
+    let second = other_than(&first);
+    aws.weather("clock +2m");
+    let output = child.wait_with_output().expect("waiting for spotctl");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("trying the next offer"), "{said}");
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(column(&document, "workers", "id"), [second]);
+    assert!(
+        column(&document, "rejected", "code").contains(&"Server.SpotInstanceTermination".to_owned()),
+        "{document:#}"
+    );
+    assert_eq!((aws.live().len(), aws.ever_launched()), (1, 2));
+}

@@ -1,9 +1,9 @@
-"""Prints the Spot requests that are open or active."""
+"""Prints the instances of the Spot requests that are active."""
 import json
 
 import boto3
 
 answer = boto3.client("ec2").describe_spot_instance_requests(
-    Filters=[{"Name": "state", "Values": ["open", "active"]}]
+    Filters=[{"Name": "state", "Values": ["active"]}]
 )
-print(json.dumps([r["SpotInstanceRequestId"] for r in answer["SpotInstanceRequests"]]))
+print(json.dumps([r["InstanceId"] for r in answer["SpotInstanceRequests"]]))

@@ -87,7 +87,10 @@ pub async fn launch(
                 Ok(None) => {}
                 Ok(Some(refusal)) => {
                     slots.push(slot);
-                    refused = Some(refusal);
+                    // A quota says more than a dry pool: it rules out every offer of its code.
+                    if refused.as_ref().is_none_or(|known: &Refused| known.next != Next::OtherQuota) {
+                        refused = Some(refusal);
+                    }
                 }
                 Err(error) => failed = Some(error),
             }
@@ -226,7 +229,9 @@ async fn attempt(
             _ => {
                 if refused.failure.code.as_deref() == Some("SpotMaxPriceTooLow") {
                     // Nothing launched, but a request that stayed open would launch later.
-                    cancel_requests(cloud, &open_requests(cloud, order.stack).await?).await?;
+                    // This slot's only: another run's is its own.
+                    let own = [(TAG_SLOT, slot.to_string()), (TAG_GENERATION, round.to_string())];
+                    cancel_requests(cloud, &open_requests(cloud, order.stack, &own).await?).await?;
                 }
                 return Ok(Some(refused));
             }
@@ -266,7 +271,7 @@ fn adopted(order: &Order<'_>, worker: &Worker) -> String {
     let wished = order.tags.get(TAG_LIFETIME).map(String::as_str).unwrap_or_default();
     let has = worker.lifetime.map_or_else(|| "none".to_owned(), |lifetime| lifetime.to_string());
     let differs = if wished == has {
-        "its image, settings or price cap are those of an earlier template version".to_owned()
+        "other values of its launch differ: template version, idle limit, tags or price cap".to_owned()
     } else {
         format!("its lifetime is {has}, not {wished}")
     };
