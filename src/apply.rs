@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cloud::{Cloud, poll};
-use crate::decide::classify::{Ended, classify_end};
+use crate::decide::classify::{Ended, classify, classify_end};
 use crate::decide::names;
 use crate::decide::offers::{Offer, Ranking, none_left};
 use crate::decide::workers::{Goal, Progress, Worker, progress, slots_to_fill};
@@ -147,10 +147,7 @@ impl Run<'_> {
                 let narrator = Narrator::new(self, ranking);
                 self.journal.launching(true);
                 let result = launch(self.cloud, &order, ranking, slots, &narrator).await;
-                // After an undecided answer a launch may still be under way; a refusal is a definite no.
-                let is_definite =
-                    result.as_ref().err().is_none_or(|error| matches!(error.kind, Failed::Capacity | Failed::Quota));
-                self.journal.launching(!is_definite);
+                self.journal.launching(result.as_ref().is_err_and(is_undecided));
                 let new = narrator.finish();
                 launched.extend(new.iter().map(|worker| worker.id.clone()));
                 workers.retain(|known| !new.iter().any(|worker| worker.id == known.id));
@@ -246,11 +243,18 @@ impl Run<'_> {
                 .map(|worker| format!("{} is {}", worker.id, worker.phase.as_deref().unwrap_or(worker.state.as_str())))
                 .collect();
             let states = if states.is_empty() { "no worker is visible".to_owned() } else { states.join(", ") };
-            Error::new(Failed::Timeout, format!("not {what} in {}s: {states}", goal.limit.as_secs()))
+            Error::new(Failed::Timeout, format!("not {what} within --timeout: {states}"))
                 .hint(format!("it goes on without this command; look: spotctl status --name {}", self.spec.name))
                 .hint(format!("end it: spotctl down --name {}", self.spec.name))
         })
     }
+}
+
+/// Whether a launch that failed like this may have taken effect: there was no answer, or one that AWS failed to give. A
+/// refusal is a definite no.
+fn is_undecided(error: &Error) -> bool {
+    let is_ambiguous = |code: &str| classify(code, "", 0).is_ambiguous();
+    matches!(error.kind, Failed::Aws | Failed::Timeout) && error.code.as_deref().is_none_or(is_ambiguous)
 }
 
 /// How EC2 says that somebody called `TerminateInstances`.
