@@ -100,14 +100,16 @@ pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<u32> {
     (0..).filter(|slot| !held.contains(slot)).take(count.saturating_sub(have) as usize).collect()
 }
 
-/// Live workers that stand in for another of the same slot and generation: the later (launch time, then id) is the one
-/// too many. Only two racing `up`s in different zones make such a pair, since client tokens are zonal.
+/// Live workers of one slot but the first: the later (launch time, then id) is the one too many, so that work under way
+/// goes on. Client tokens keep a slot from being filled twice in one zone; two racing `up`s in different zones, or an `up`
+/// that had read the generation before `down` moved it on, can still make a pair. No command wants two in one slot, so the
+/// generation does not matter here.
 #[must_use]
 pub fn duplicates(workers: &[Worker]) -> Vec<&Worker> {
-    let mut holders: BTreeMap<(u32, u64), Vec<&Worker>> = BTreeMap::new();
+    let mut holders: BTreeMap<u32, Vec<&Worker>> = BTreeMap::new();
     for worker in workers.iter().filter(|worker| worker.state.is_live()) {
-        if let (Some(slot), Some(generation)) = (worker.slot, worker.generation) {
-            holders.entry((slot, generation)).or_default().push(worker);
+        if let Some(slot) = worker.slot {
+            holders.entry(slot).or_default().push(worker);
         }
     }
     holders
@@ -221,7 +223,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn of_two_in_one_slot_and_generation_the_later_is_too_many() {
+    fn of_two_in_one_slot_the_later_is_too_many_whatever_its_generation() {
         let mut other_round = worker("i-5", State::Running, Some(0), 9);
         other_round.generation = Some(2);
         let workers = [
@@ -232,7 +234,7 @@ pub(crate) mod tests {
             worker("i-6", State::Terminated, Some(0), 1),
             other_round,
         ];
-        assert_eq!(duplicates(&workers).iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["i-1"]);
+        assert_eq!(duplicates(&workers).iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["i-1", "i-5"]);
         let same_second = [worker("i-b", State::Running, Some(0), 5), worker("i-a", State::Running, Some(0), 5)];
         assert_eq!(duplicates(&same_second).iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["i-b"]);
     }

@@ -33,7 +33,7 @@ fn ten_ups_at_once_give_one_worker() {
 fn ups_that_rank_the_zones_differently_end_with_one_worker() {
     let aws = Served::with(MINIMAL);
     aws.spotctl(&["apply"]).exits(0);
-    // Each sees its own zone only: two tokens, two instances of one slot and generation.
+    // Each sees its own zone only: two tokens, two instances of one slot.
     let zones = ["us-east-1a", "us-east-1b"];
     let children: Vec<_> = zones
         .iter()
