@@ -46,6 +46,12 @@ impl Service {
     fn speaks_json(self) -> bool {
         matches!(self, Self::Ssm | Self::Quotas)
     }
+
+    /// One that speaks as the client does, for refusals before it is known whom the request is for: a client that speaks
+    /// JSON finds no code in XML.
+    fn speaking_like(request: &Request<Bytes>) -> Self {
+        if request.headers().contains_key("x-amz-target") { Self::Ssm } else { Self::Sts }
+    }
 }
 
 /// What the credential scope of a signature says: `AKID/20261124/us-east-1/ec2/aws4_request`.
@@ -70,11 +76,11 @@ pub fn answer(world: &mut World, request: &Request<Bytes>, now: Timestamp) -> Re
     let request_id = request_id(world);
     let Some((region, name)) = scope(request) else {
         let error = AwsError::new("MissingAuthenticationToken", "Request is missing Authentication Token").status(403);
-        return failure(Service::Sts, &error, &request_id);
+        return failure(Service::speaking_like(request), &error, &request_id);
     };
     let Some(service) = Service::named(&name) else {
         let message = format!("The service {name} is not part of this sandbox: it models what spotctl uses");
-        return failure(Service::Sts, &AwsError::new("UnknownService", message), &request_id);
+        return failure(Service::speaking_like(request), &AwsError::new("UnknownService", message), &request_id);
     };
     match carry_out(world, request, (service, region), now) {
         Ok(body) => success(service, request, body, &request_id),
@@ -169,7 +175,8 @@ fn throttled(service: Service) -> AwsError {
 /// The weather's failure, with the code that AWS has for the status.
 #[must_use]
 pub fn fault(request: &Request<Bytes>, status: u16) -> Response<Bytes> {
-    let service = scope(request).and_then(|(_, name)| Service::named(&name)).unwrap_or(Service::Sts);
+    let service = scope(request).and_then(|(_, name)| Service::named(&name));
+    let service = service.unwrap_or_else(|| Service::speaking_like(request));
     let error = match status {
         503 if service == Service::Ec2 => {
             AwsError::new("Unavailable", "The service is unavailable. Please try again shortly.")
@@ -312,6 +319,20 @@ mod tests {
         let code = "UnknownOperationException";
         assert!(String::from_utf8_lossy(response.body()).contains(&format!(r#""__type":"{code}""#)));
         assert_eq!(response.headers()["x-amzn-errortype"], code);
+    }
+
+    #[test]
+    fn who_is_refused_before_any_service_is_refused_in_his_own_protocol() {
+        for (service, code) in [(None, "MissingAuthenticationToken"), (Some("ecr"), "UnknownService")] {
+            let mut request = service.map_or_else(|| Request::new(Bytes::new()), |name| request(name, "{}"));
+            let ask = |request: &Request<Bytes>| answer(&mut World::default(), request, Timestamp::UNIX_EPOCH);
+            let xml = ask(&request);
+            assert!(String::from_utf8_lossy(xml.body()).contains(&format!("<Code>{code}</Code>")));
+            request.headers_mut().insert("x-amz-target", "X.DescribeRepositories".parse().unwrap());
+            let json = ask(&request);
+            assert_eq!(json.headers()["x-amzn-errortype"], code);
+            assert_eq!(json.status(), xml.status());
+        }
     }
 
     #[test]

@@ -128,18 +128,21 @@ impl Weather {
 
     /// Counts a call of this operation, and answers how it fails, if it does.
     pub fn strike(&mut self, operation: &str) -> Option<Fault> {
-        let failing = self
-            .faults
-            .iter_mut()
-            .find(|failing| (failing.operation == operation || failing.operation == "*") && (failing.times > 0))?;
-        if failing.after > 0 {
-            failing.after -= 1;
-            return None;
+        // Each one counts the calls that it lets through; the first that is due strikes.
+        let mut fault = None;
+        for failing in &mut self.faults {
+            if failing.operation != operation && failing.operation != "*" {
+                continue;
+            }
+            if failing.after > 0 {
+                failing.after -= 1;
+            } else if fault.is_none() {
+                failing.times -= 1;
+                fault = Some(failing.fault);
+            }
         }
-        failing.times -= 1;
-        let fault = failing.fault;
         self.faults.retain(|failing| failing.times > 0);
-        Some(fault)
+        fault
     }
 
     /// Takes one from the bucket of this operation; whether there was one. `scope` keeps apart what AWS counts apart: each
@@ -217,11 +220,11 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             format!("each call takes {time}")
         }
         ["visibility", time] => {
-            weather.visibility = duration(time)?;
+            weather.visibility = whole_seconds(time)?;
             format!("new things are visible after {time}")
         }
         ["profile-delay", time] => {
-            weather.profile_delay = duration(time)?;
+            weather.profile_delay = whole_seconds(time)?;
             format!("EC2 knows a new instance profile after {time}")
         }
         ["interrupt", id] => interrupt(world, id, now)?,
@@ -249,7 +252,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
                 Some(time) => (-1, time),
                 None => (1, shift.strip_prefix('+').unwrap_or(shift)),
             };
-            let seconds = i64::try_from(duration(time)?.as_secs()).unwrap_or(i64::MAX);
+            let seconds = i64::try_from(whole_seconds(time)?.as_secs()).unwrap_or(i64::MAX);
             weather.clock = weather.clock.saturating_add(sign * seconds);
             format!("the clock is {} s off", weather.clock)
         }
@@ -290,6 +293,14 @@ fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
 fn duration(text: &str) -> Result<Duration, WeatherError> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     parsed.ok_or_else(|| WeatherError::Words(format!("`{text}` is not a length of time such as `50ms` or `8s`")))
+}
+
+/// What is held against the account's times, which are kept in seconds: a part of one would be dropped unsaid.
+fn whole_seconds(text: &str) -> Result<Duration, WeatherError> {
+    match duration(text)? {
+        time if time.subsec_nanos() == 0 => Ok(time),
+        _ => Err(WeatherError::Words(format!("`{text}` is no whole number of seconds, such as `8s`"))),
+    }
 }
 
 fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {

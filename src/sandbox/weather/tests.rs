@@ -32,6 +32,17 @@ fn a_fault_lets_some_through_strikes_and_is_over() {
 }
 
 #[test]
+fn faults_of_one_operation_count_its_calls_each_for_itself() {
+    let mut world = World::default();
+    for text in ["fail RunInstances refuse 1 after 3", "fail RunInstances drop 1 after 1", "fail * 503 1 after 2"] {
+        say(&mut world, text).unwrap();
+    }
+    let weather = &mut world.weather;
+    let struck: Vec<_> = (0..5).map(|_| weather.strike("RunInstances")).collect();
+    assert_eq!(struck, [None, Some(Fault::Drop), Some(Fault::Status(503)), Some(Fault::Refuse), None]);
+}
+
+#[test]
 fn words_that_are_not_understood_say_what_is() {
     let mut world = World::default();
     for (text, part) in [
@@ -60,6 +71,9 @@ fn what_would_not_be_so_is_refused() {
         ("wet * us-east-1a", "still dry"),
         ("fail RunInstance 503 1", "no operation `RunInstance`"),
         ("fail RunInstances 503 0", "not how many times"),
+        ("visibility 500ms", "no whole number of seconds"),
+        ("profile-delay 1500ms", "no whole number of seconds"),
+        ("clock -1ms", "no whole number of seconds"),
     ] {
         let mut world = World::default();
         say(&mut world, "dry all").unwrap();

@@ -46,6 +46,10 @@ def test_an_instance_lives_and_its_request_with_it(ec2, launch, refused, cli):
     assert ec2.describe_volumes(Filters=[{"Name": "attachment.instance-id", "Values": [one["InstanceId"]]}])["Volumes"]
     assert ec2.describe_network_interfaces()["NetworkInterfaces"]
     assert "Output" in ec2.get_console_output(InstanceId=one["InstanceId"])
+    end = ec2.describe_instance_attribute(
+        InstanceId=one["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
+    )
+    assert end["InstanceInitiatedShutdownBehavior"]["Value"] == "stop"
     ended = ec2.terminate_instances(InstanceIds=[one["InstanceId"]])["TerminatingInstances"][0]
     assert ended["CurrentState"]["Name"] == "shutting-down"
     until(lambda: state(ec2, one["InstanceId"]) == "terminated")
@@ -93,6 +97,19 @@ def test_what_a_launch_is_refused_for(ec2, image, network, refused):
     assert dry == ("DryRunOperation", 412)
     not_offered = dict(wish, InstanceType="p4de.24xlarge", SubnetId=subnets["us-east-1a"], InstanceMarketOptions=SPOT)
     assert refused(ec2.run_instances, **not_offered) == ("Unsupported", 400)
+
+
+def test_a_volume_may_outlive_its_instance(ec2, launch, refused):
+    stays = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 80, "DeleteOnTermination": False}}
+    one = launch(BlockDeviceMappings=[stays])["InstanceId"]
+    attached = [{"Name": "attachment.instance-id", "Values": [one]}]
+    until(lambda: ec2.describe_volumes(Filters=attached)["Volumes"])
+    volume = ec2.describe_volumes(Filters=attached)["Volumes"][0]["VolumeId"]
+    assert refused(ec2.delete_volume, VolumeId=volume) == ("VolumeInUse", 400)
+    ec2.terminate_instances(InstanceIds=[one])
+    until(lambda: ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "available")
+    ec2.delete_volume(VolumeId=volume)
+    assert refused(ec2.delete_volume, VolumeId=volume) == ("InvalidVolume.NotFound", 400)
 
 
 def test_one_wrong_id_and_none_is_ended(ec2, launch, refused):
