@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 
+use super::Outcome;
 use super::context::{Context, finish, guarded};
-use super::{Failure, Outcome};
 use crate::error::{Error, Result};
 use crate::report::foundation::{ParameterChanges, Parameters};
 use crate::resource::parameters::{self, Leave};
@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Outcome {
     if result.is_err() {
         report.changes = context.journal.changes();
     }
-    finish(&context.ui, "params", &report, result).map_err(|failure: Failure| failure)
+    finish(&context.ui, "params", &report, result)
 }
 
 async fn observe(context: &Context) -> Result<parameters::Observed> {
