@@ -11,6 +11,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_smithy_http_client::tls;
 
 use crate::error::{Error, Kind, Result};
 use crate::sandbox;
@@ -19,7 +20,7 @@ use crate::settings::{SANDBOX_STATE, Settings};
 pub mod call;
 pub mod poll;
 
-pub use call::{Failure, call};
+pub use call::{Failure, call, pages};
 
 /// Attempts of the SDK's retry for everything but the launch.
 const ATTEMPTS: u32 = 5;
@@ -67,13 +68,16 @@ impl Cloud {
         if let Some(url) = &settings.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        if settings.sandbox {
+        loader = if settings.sandbox {
             let sandbox = sandbox::Sandbox::open(Path::new(SANDBOX_STATE).to_owned())
                 .map_err(|error| Error::usage(format!("opening the sandbox in `{SANDBOX_STATE}`: {error}")))?;
-            loader = loader
+            loader
                 .credentials_provider(Credentials::new("SANDBOX", "sandbox", None, None, "sandbox"))
-                .http_client(sandbox::client::http_client(sandbox));
-        }
+                .http_client(sandbox::client::http_client(sandbox))
+        } else {
+            let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
+            loader.http_client(aws_smithy_http_client::Builder::new().tls_provider(tls).build_https())
+        };
         Self::from_config(&loader.load().await)
     }
 

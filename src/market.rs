@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType, UsageClassType};
 
-use crate::cloud::{Cloud, call};
+use crate::cloud::{Cloud, pages};
 use crate::decide::offers::{self, InstanceType, Market};
 use crate::error::Result;
 use crate::spec::{Types, Usd, Zone};
@@ -71,19 +71,11 @@ pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Market> {
 }
 
 async fn instance_types(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Vec<InstanceType>> {
-    let mut found = Vec::new();
-    let mut token = None;
-    loop {
-        let request = cloud.ec2.describe_instance_types().filters(wanted.filter()).set_next_token(token);
-        let page = call("DescribeInstanceTypes", request.send())
-            .await
-            .map_err(|failure| failure.doing("reading the instance types"))?;
-        found.extend(page.instance_types().iter().filter_map(instance_type));
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(found);
-        }
-    }
+    let request = cloud.ec2.describe_instance_types().filters(wanted.filter());
+    let found = pages("DescribeInstanceTypes", request.into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("reading the instance types"))?;
+    Ok(found.iter().flat_map(|page| page.instance_types()).filter_map(instance_type).collect())
 }
 
 fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
@@ -112,47 +104,24 @@ fn number(value: Option<i32>) -> u32 {
 }
 
 async fn offerings(cloud: &Cloud, wanted: Wanted<'_>) -> Result<BTreeSet<(String, Zone)>> {
-    let mut offered = BTreeSet::new();
-    let mut token = None;
-    loop {
-        let request = cloud
-            .ec2
-            .describe_instance_type_offerings()
-            .location_type(LocationType::AvailabilityZone)
-            .filters(wanted.filter())
-            .set_next_token(token);
-        let page = call("DescribeInstanceTypeOfferings", request.send())
-            .await
-            .map_err(|failure| failure.doing("reading which zone offers which instance type"))?;
-        offered.extend(
-            page.instance_type_offerings()
-                .iter()
-                .filter_map(|row| Some((row.instance_type()?.as_str().to_owned(), Zone(row.location()?.to_owned())))),
-        );
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(offered);
-        }
-    }
+    let request = cloud.ec2.describe_instance_type_offerings();
+    let request = request.location_type(LocationType::AvailabilityZone).filters(wanted.filter());
+    let found = pages("DescribeInstanceTypeOfferings", request.into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("reading which zone offers which instance type"))?;
+    let rows = found.iter().flat_map(|page| page.instance_type_offerings());
+    Ok(rows
+        .filter_map(|row| Some((row.instance_type()?.as_str().to_owned(), Zone(row.location()?.to_owned()))))
+        .collect())
 }
 
 async fn names_in_region(cloud: &Cloud) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    let mut token = None;
-    loop {
-        let request =
-            cloud.ec2.describe_instance_type_offerings().location_type(LocationType::Region).set_next_token(token);
-        let page = call("DescribeInstanceTypeOfferings", request.send())
-            .await
-            .map_err(|failure| failure.doing("reading the names of all instance types"))?;
-        names.extend(
-            page.instance_type_offerings().iter().filter_map(|row| Some(row.instance_type()?.as_str().to_owned())),
-        );
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(names);
-        }
-    }
+    let request = cloud.ec2.describe_instance_type_offerings().location_type(LocationType::Region);
+    let found = pages("DescribeInstanceTypeOfferings", request.into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("reading the names of all instance types"))?;
+    let rows = found.iter().flat_map(|page| page.instance_type_offerings());
+    Ok(rows.filter_map(|row| Some(row.instance_type()?.as_str().to_owned())).collect())
 }
 
 /// Current Spot prices of these types, Linux, by type and zone. With `StartTime` = now AWS answers one row a pool: the
@@ -166,35 +135,24 @@ pub async fn spot_prices(cloud: &Cloud, types: BTreeSet<String>) -> Result<BTree
 
 async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
     let now = aws_sdk_ec2::primitives::DateTime::from_secs(jiff::Timestamp::now().as_second());
+    let request = cloud.ec2.describe_spot_price_history();
+    let request = request.start_time(now).product_descriptions(LINUX).filters(types);
+    let found = pages("DescribeSpotPriceHistory", request.into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("reading the Spot prices"))?;
     let mut newest = BTreeMap::new();
-    let mut token = None;
-    loop {
-        let request = cloud
-            .ec2
-            .describe_spot_price_history()
-            .start_time(now)
-            .product_descriptions(LINUX)
-            .filters(types.clone())
-            .set_next_token(token);
-        let page = call("DescribeSpotPriceHistory", request.send())
-            .await
-            .map_err(|failure| failure.doing("reading the Spot prices"))?;
-        for row in page.spot_price_history() {
-            let (Some(name), Some(zone), Some(price)) =
-                (row.instance_type(), row.availability_zone(), row.spot_price().and_then(|price| price.parse().ok()))
-            else {
-                continue;
-            };
-            let since = row.timestamp().map_or(0, aws_sdk_ec2::primitives::DateTime::secs);
-            let pool = (name.as_str().to_owned(), Zone(zone.to_owned()));
-            let best = newest.entry(pool).or_insert((since, price));
-            if since > best.0 {
-                *best = (since, price);
-            }
-        }
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(newest.into_iter().map(|(pool, (_, price))| (pool, price)).collect());
+    for row in found.iter().flat_map(|page| page.spot_price_history()) {
+        let (Some(name), Some(zone), Some(price)) =
+            (row.instance_type(), row.availability_zone(), row.spot_price().and_then(|price| price.parse().ok()))
+        else {
+            continue;
+        };
+        let since = row.timestamp().map_or(0, aws_sdk_ec2::primitives::DateTime::secs);
+        let pool = (name.as_str().to_owned(), Zone(zone.to_owned()));
+        let best = newest.entry(pool).or_insert((since, price));
+        if since > best.0 {
+            *best = (since, price);
         }
     }
+    Ok(newest.into_iter().map(|(pool, (_, price))| (pool, price)).collect())
 }

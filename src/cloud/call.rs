@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::decide::classify::{Class, classify};
@@ -43,17 +44,47 @@ where
     let request = Box::pin(request);
     async move {
         let began = Instant::now();
-        let answer = request.await.map_err(|error| Failure::from_sdk(operation, &error));
-        let took = began.elapsed();
-        match &answer {
-            Ok(_) => tracing::info!(operation, ?took, "called"),
-            Err(failure) => {
-                let code = failure.code.as_deref().unwrap_or("-");
-                tracing::info!(operation, ?took, code, request_id = failure.request_id.as_deref(), "failed");
-            }
-        }
-        answer
+        classified(operation, began, request.await)
     }
+}
+
+/// Makes the calls of a list until its last page: `list` is the SDK's paginator, which knows each operation's tokens.
+///
+/// # Errors
+/// The first page that failed, classified; a list is whole or not at all.
+pub async fn pages<T, E>(
+    operation: &'static str,
+    mut list: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
+) -> Result<Vec<T>, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
+{
+    let mut all = Vec::new();
+    loop {
+        let began = Instant::now();
+        let Some(answer) = list.next().await else { return Ok(all) };
+        all.push(classified(operation, began, answer)?);
+    }
+}
+
+fn classified<T, E>(
+    operation: &'static str,
+    began: Instant,
+    answer: Result<T, SdkError<E, HttpResponse>>,
+) -> Result<T, Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
+{
+    let answer = answer.map_err(|error| Failure::from_sdk(operation, &error));
+    let took = began.elapsed();
+    match &answer {
+        Ok(_) => tracing::info!(operation, ?took, "called"),
+        Err(failure) => {
+            let code = failure.code.as_deref().unwrap_or("-");
+            tracing::info!(operation, ?took, code, request_id = failure.request_id.as_deref(), "failed");
+        }
+    }
+    answer
 }
 
 impl Failure {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{RouteTable, Subnet as Ec2Subnet, Vpc as Ec2Vpc};
 
 use super::filter;
-use crate::cloud::{Cloud, call};
+use crate::cloud::{Cloud, call, pages};
 use crate::decide::offers::Subnet;
 use crate::error::{Error, Result};
 use crate::spec::{Network, Subnets, Vpc};
@@ -42,40 +42,24 @@ async fn vpcs(cloud: &Cloud, wanted: &Vpc) -> Result<Vec<Ec2Vpc>> {
         Vpc::Id(id) => filter("vpc-id", [id]),
         Vpc::Tag { key, value } => filter(&format!("tag:{key}"), [value]),
     };
-    let answer = call("DescribeVpcs", cloud.ec2.describe_vpcs().filters(by).send())
+    let found = pages("DescribeVpcs", cloud.ec2.describe_vpcs().filters(by).into_paginator().send())
         .await
         .map_err(|failure| failure.doing("looking for the VPC"))?;
-    Ok(answer.vpcs.unwrap_or_default())
+    Ok(found.into_iter().flat_map(|page| page.vpcs.unwrap_or_default()).collect())
 }
 
 async fn subnets(cloud: &Cloud) -> Result<Vec<Ec2Subnet>> {
-    let mut all = Vec::new();
-    let mut token = None;
-    loop {
-        let page = call("DescribeSubnets", cloud.ec2.describe_subnets().set_next_token(token).send())
-            .await
-            .map_err(|failure| failure.doing("looking for subnets"))?;
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        all.extend(page.subnets.unwrap_or_default());
-        if token.is_none() {
-            return Ok(all);
-        }
-    }
+    let found = pages("DescribeSubnets", cloud.ec2.describe_subnets().into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("looking for subnets"))?;
+    Ok(found.into_iter().flat_map(|page| page.subnets.unwrap_or_default()).collect())
 }
 
 async fn route_tables(cloud: &Cloud) -> Result<Vec<RouteTable>> {
-    let mut all = Vec::new();
-    let mut token = None;
-    loop {
-        let page = call("DescribeRouteTables", cloud.ec2.describe_route_tables().set_next_token(token).send())
-            .await
-            .map_err(|failure| failure.doing("looking for route tables"))?;
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        all.extend(page.route_tables.unwrap_or_default());
-        if token.is_none() {
-            return Ok(all);
-        }
-    }
+    let found = pages("DescribeRouteTables", cloud.ec2.describe_route_tables().into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("looking for route tables"))?;
+    Ok(found.into_iter().flat_map(|page| page.route_tables.unwrap_or_default()).collect())
 }
 
 /// The region's own zones: Local and Wavelength Zones have other types, other prices and no GPU Spot worth speaking of.

@@ -13,7 +13,7 @@ use aws_sdk_ec2::types::{
 };
 
 use super::{Action, Change, Kind, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
-use crate::cloud::{Cloud, Failure, call, lacking, poll};
+use crate::cloud::{Cloud, Failure, call, lacking, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{self, TAG_GENERATION, TAG_LAUNCHERS, TAG_PARAMETERS};
 use crate::error::{Error, Result};
@@ -165,20 +165,12 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
 /// # Errors
 /// A call's failure.
 pub async fn stacks(cloud: &Cloud) -> Result<BTreeSet<String>> {
-    let mut stacks = BTreeSet::new();
-    let mut token = None;
-    loop {
-        let request = cloud.ec2.describe_launch_templates().filters(filter("tag-key", [names::TAG_STACK]));
-        let page = call("DescribeLaunchTemplates", request.set_next_token(token).send())
-            .await
-            .map_err(|failure| failure.doing("looking for the launch templates of all stacks"))?;
-        let tags = page.launch_templates().iter().flat_map(|found| pairs(found.tags()));
-        stacks.extend(tags.filter(|(key, _)| *key == names::TAG_STACK).map(|(_, stack)| stack.to_owned()));
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(stacks);
-        }
-    }
+    let request = cloud.ec2.describe_launch_templates().filters(filter("tag-key", [names::TAG_STACK]));
+    let found = pages("DescribeLaunchTemplates", request.into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("looking for the launch templates of all stacks"))?;
+    let tags = found.iter().flat_map(|page| page.launch_templates()).flat_map(|found| pairs(found.tags()));
+    Ok(tags.filter(|(key, _)| *key == names::TAG_STACK).map(|(_, stack)| stack.to_owned()).collect())
 }
 
 async fn default_version(cloud: &Cloud, name: &str) -> Result<Option<LaunchTemplateVersion>, Failure> {
@@ -421,18 +413,11 @@ async fn new_version(cloud: &Cloud, desired: &Desired, id: &str, data: &RequestL
 /// Deletes every version below the new one: a run that makes a still newer one at the same time keeps its own.
 async fn prune(cloud: &Cloud, id: &str, keep: i64) -> Result<(), Failure> {
     const VERSIONS_A_CALL: usize = 200;
-    let mut old = Vec::new();
-    let mut token = None;
-    loop {
-        let request = cloud.ec2.describe_launch_template_versions().launch_template_id(id).set_next_token(token);
-        let page = call("DescribeLaunchTemplateVersions", request.send()).await?;
-        let numbers = page.launch_template_versions().iter().filter_map(LaunchTemplateVersion::version_number);
-        old.extend(numbers.filter(|number| *number < keep).map(|number| number.to_string()));
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            break;
-        }
-    }
+    let request = cloud.ec2.describe_launch_template_versions().launch_template_id(id);
+    let found = pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await?;
+    let versions = found.iter().flat_map(|page| page.launch_template_versions());
+    let numbers = versions.filter_map(LaunchTemplateVersion::version_number);
+    let old: Vec<String> = numbers.filter(|number| *number < keep).map(|number| number.to_string()).collect();
     for some in old.chunks(VERSIONS_A_CALL) {
         let request = cloud.ec2.delete_launch_template_versions().launch_template_id(id);
         // What another run has deleted meanwhile comes back as unsuccessful, not as an error.

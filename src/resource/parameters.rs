@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Action, Change, Kind};
-use crate::cloud::{Cloud, call, poll};
+use crate::cloud::{Cloud, call, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::TAG_STACK;
 use crate::error::{Error, Result};
@@ -107,30 +107,19 @@ pub async fn observe(cloud: &Cloud, path: &ParameterPath, stack: &WorkerName) ->
 }
 
 async fn values(cloud: &Cloud, path: &ParameterPath) -> Result<BTreeMap<String, Found>> {
-    let mut found = BTreeMap::new();
-    let mut token = None;
-    loop {
-        let request = cloud
-            .ssm
-            .get_parameters_by_path()
-            .path(path.as_str())
-            .with_decryption(true)
-            .max_results(10)
-            .set_next_token(token);
-        let page = call("GetParametersByPath", request.send())
-            .await
-            .map_err(|failure| failure.doing(&format!("reading the parameters under {path}")))?;
-        for parameter in page.parameters() {
-            let Some(key) = parameter.name().and_then(|name| path.key_of(name)) else { continue };
+    let request = cloud.ssm.get_parameters_by_path().path(path.as_str()).with_decryption(true);
+    let answer = pages("GetParametersByPath", request.into_paginator().page_size(10).send())
+        .await
+        .map_err(|failure| failure.doing(&format!("reading the parameters under {path}")))?;
+    let parameters = answer.iter().flat_map(|page| page.parameters());
+    Ok(parameters
+        .filter_map(|parameter| {
+            let key = parameter.name().and_then(|name| path.key_of(name))?;
             let is_plain = parameter.r#type() != Some(&ParameterType::SecureString);
             let text = SecretString::from(parameter.value().unwrap_or_default());
-            found.insert(key.to_owned(), Found { text, is_plain });
-        }
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(found);
-        }
-    }
+            Some((key.to_owned(), Found { text, is_plain }))
+        })
+        .collect())
 }
 
 /// Full names of every parameter that carries the stack's tag, wherever it stands.
@@ -144,20 +133,12 @@ pub async fn owned_names(cloud: &Cloud, stack: &WorkerName) -> Result<BTreeSet<S
         .values(stack.as_str())
         .build()
         .map_err(|error| Error::usage(error.to_string()))?;
-    let mut names = BTreeSet::new();
-    let mut token = None;
-    loop {
-        let request =
-            cloud.ssm.describe_parameters().parameter_filters(by_tag.clone()).max_results(50).set_next_token(token);
-        let page = call("DescribeParameters", request.send())
-            .await
-            .map_err(|failure| failure.doing(&format!("looking for the parameters of stack `{stack}`")))?;
-        names.extend(page.parameters().iter().filter_map(|found| found.name().map(str::to_owned)));
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(names);
-        }
-    }
+    let request = cloud.ssm.describe_parameters().parameter_filters(by_tag);
+    let found = pages("DescribeParameters", request.into_paginator().page_size(50).send())
+        .await
+        .map_err(|failure| failure.doing(&format!("looking for the parameters of stack `{stack}`")))?;
+    let names = found.iter().flat_map(|page| page.parameters());
+    Ok(names.filter_map(|found| found.name().map(str::to_owned)).collect())
 }
 
 /// How the user wants the doubtful ones treated.

@@ -10,7 +10,7 @@ use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceStateName, Spo
 use jiff::Timestamp;
 
 use super::pairs;
-use crate::cloud::{Cloud, call, poll};
+use crate::cloud::{Cloud, call, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{self, Market};
 use crate::decide::workers::{State, Worker, duplicates};
@@ -50,21 +50,17 @@ async fn read_all(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) ->
 
 /// Each with the name of its stack.
 async fn read_pages(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) -> Result<Vec<(String, Worker)>> {
-    let mut workers = Vec::new();
-    let mut token = None;
-    loop {
-        let request = cloud.ec2.describe_instances().filters(by.clone()).set_next_token(token);
-        let page = call("DescribeInstances", request.send()).await.map_err(|failure| failure.doing(doing))?;
-        let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
-        workers.extend(instances.filter_map(|instance| {
+    let request = cloud.ec2.describe_instances().filters(by);
+    let found =
+        pages("DescribeInstances", request.into_paginator().send()).await.map_err(|failure| failure.doing(doing))?;
+    let reservations = found.iter().flat_map(|page| page.reservations());
+    let instances = reservations.flat_map(aws_sdk_ec2::types::Reservation::instances);
+    Ok(instances
+        .filter_map(|instance| {
             let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
             Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
-        }));
-        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
-        if token.is_none() {
-            return Ok(workers);
-        }
-    }
+        })
+        .collect())
 }
 
 /// An instance as a worker; `None` where AWS left out what it always sends.
@@ -176,10 +172,10 @@ pub async fn open_requests(cloud: &Cloud, stack: &WorkerName, tags: &[(&str, Str
         .filters(filter("state", [SpotInstanceState::Open.as_str()]));
     let request =
         tags.iter().fold(request, |request, (key, value)| request.filters(filter(&format!("tag:{key}"), [value])));
-    let answer = call("DescribeSpotInstanceRequests", request.send())
+    let found = pages("DescribeSpotInstanceRequests", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing(&format!("looking for open Spot requests of stack `{stack}`")))?;
-    let requests = answer.spot_instance_requests().iter();
+    let requests = found.iter().flat_map(|page| page.spot_instance_requests());
     Ok(requests.filter_map(|request| request.spot_instance_request_id().map(str::to_owned)).collect())
 }
 

@@ -24,6 +24,9 @@ pub mod state;
 pub mod tags;
 pub mod volumes;
 
+#[cfg(test)]
+mod asking;
+
 pub use state::State;
 
 /// Answers an operation: the children of `<OperationResponse>`, without the request id.

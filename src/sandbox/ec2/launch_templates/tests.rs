@@ -1,22 +1,7 @@
 //! Templates and their versions, asked as a client asks.
 
-use jiff::Timestamp;
-
-use super::*;
+use super::super::asking::{ask, code};
 use crate::sandbox::world::World;
-
-fn ask(world: &mut World, operation: &str, input: &str) -> Result<String, AwsError> {
-    let now = Timestamp::from_second(1_800_000_000).unwrap();
-    let mut call = Call { world, region: "us-east-1".to_owned(), now, operation: operation.to_owned() };
-    let query = Query::parse(input.as_bytes());
-    let answer = handle(&mut call, &query).unwrap()?;
-    assert_eq!(query.unread(), None, "{operation} {input}");
-    Ok(String::from_utf8(node("R", answer).document(None)).unwrap())
-}
-
-fn code(answer: Result<String, AwsError>) -> String {
-    answer.map_or_else(|error| error.code, |_| "fine".to_owned())
-}
 
 const DATA: &str = "LaunchTemplateName=lt-a&LaunchTemplateData.InstanceType=g5.xlarge";
 

@@ -1,29 +1,7 @@
 //! A fresh region's network, and one of one's own.
 
-use jiff::Timestamp;
-
+use super::super::asking::{REGION, ask, code, first};
 use super::*;
-
-const REGION: &str = "us-east-1";
-
-fn ask(world: &mut World, operation: &str, input: &str) -> Result<String, AwsError> {
-    furnish(world, REGION);
-    let now = Timestamp::from_second(1_800_000_000).unwrap();
-    let mut call = Call { world, region: REGION.to_owned(), now, operation: operation.to_owned() };
-    let query = Query::parse(input.as_bytes());
-    let answer = handle(&mut call, &query).unwrap()?;
-    assert_eq!(query.unread(), None, "{operation} {input}");
-    Ok(String::from_utf8(node("R", answer).document(None)).unwrap())
-}
-
-fn code(answer: Result<String, AwsError>) -> String {
-    answer.map_or_else(|error| error.code, |_| "fine".to_owned())
-}
-
-fn first(answer: &str, name: &str) -> String {
-    let rest = answer.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("no {name} in {answer}"));
-    rest.split('<').next().unwrap_or_default().to_owned()
-}
 
 #[test]
 fn a_fresh_region_has_a_public_subnet_in_each_zone() {

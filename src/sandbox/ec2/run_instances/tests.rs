@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::sandbox::call::{AwsError, Call};
-use crate::sandbox::ec2;
+use super::super::asking::{REGION, START, ask_at, first};
+use crate::sandbox::call::AwsError;
+use crate::sandbox::call::Call;
 use crate::sandbox::weather;
 use crate::sandbox::wire::query::Query;
-use crate::sandbox::wire::xml::node;
 use crate::sandbox::world::World;
 
-const REGION: &str = "us-east-1";
-const START: i64 = 1_800_000_000;
 const IMAGE: &str =
     "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
 const SPOT: &str = "InstanceMarketOptions.MarketType=spot&InstanceType=g4dn.xlarge&MinCount=1&MaxCount=1";
@@ -32,11 +30,7 @@ impl Account {
     }
 
     fn ask(&mut self, operation: &str, input: &str) -> Result<String, AwsError> {
-        let now = Timestamp::from_second(self.at).unwrap();
-        let operation = operation.to_owned();
-        let mut call = Call { world: &mut self.world, region: REGION.to_owned(), now, operation };
-        let answer = ec2::handle(&mut call, &Query::parse(input.as_bytes()))?;
-        Ok(String::from_utf8(node("R", answer).document(None)).unwrap())
+        ask_at(&mut self.world, self.at, operation, input)
     }
 
     fn launch(&mut self, input: &str) -> Result<String, AwsError> {
@@ -63,12 +57,6 @@ impl Account {
         let answer = self.ask("DescribeInstances", &format!("InstanceId.1={id}"));
         answer.map_or_else(|error| error.code, |answer| first(&answer, "name"))
     }
-}
-
-fn first(answer: &str, name: &str) -> String {
-    let start = format!("<{name}>");
-    let rest = answer.split(&start).nth(1).unwrap_or_else(|| panic!("no {name} in {answer}"));
-    rest.split('<').next().unwrap_or_default().to_owned()
 }
 
 #[test]

@@ -2,29 +2,12 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use super::super::asking::{ask, code, first};
 use super::*;
-
-const REGION: &str = "us-east-1";
-
-fn ask(world: &mut World, operation: &str, input: &str) -> Result<String, AwsError> {
-    super::super::network::furnish(world, REGION);
-    let now = Timestamp::from_second(1_800_000_000).unwrap();
-    let mut call = Call { world, region: REGION.to_owned(), now, operation: operation.to_owned() };
-    let query = Query::parse(input.as_bytes());
-    let answer = handle(&mut call, &query).unwrap()?;
-    assert_eq!(query.unread(), None, "{operation} {input}");
-    Ok(String::from_utf8(node("R", answer).document(None)).unwrap())
-}
-
-fn code(answer: Result<String, AwsError>) -> String {
-    answer.map_or_else(|error| error.code, |_| "fine".to_owned())
-}
 
 fn group(world: &mut World, name: &str) -> String {
     let answer = ask(world, "CreateSecurityGroup", &format!("GroupName={name}&GroupDescription=d")).unwrap();
-    answer.split("<groupId>").nth(1).unwrap().split('<').next().unwrap().to_owned()
+    first(&answer, "groupId")
 }
 
 #[test]
