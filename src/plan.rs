@@ -349,6 +349,7 @@ pub fn boot_script(spec: &Spec, account: &str, region: &str) -> Result<String> {
         path: &spec.parameters.path,
         plain: &spec.parameters.plain,
         container: &spec.container,
+        queues: &spec.access.queues,
         lifetime: &spec.lifetime,
     };
     user_data::render(&boot).map_err(|error| Error::usage(error.to_string()))

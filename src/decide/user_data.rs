@@ -1,11 +1,12 @@
 //! The script that a box runs at its first boot, and the form in which AWS takes it.
 //!
-//! Owns the rendering of `templates/user-data.sh.j2` and the limit of 16 KB. Must not know AWS clients or any value of a
-//! parameter: [`Boot`] holds names only, so no secret *can* be in user data, which everybody who may describe the
+//! Owns the rendering of `templates/box/user-data.sh.j2` and the limit of 16 KB. Must not know AWS clients or any value of
+//! a parameter: [`Boot`] holds names only, so no secret *can* be in user data, which everybody who may describe the
 //! instance can read.
 //!
-//! What is put into the script is quoted by the template's formatter, never by hand. The `container` section travels as
-//! one JSON document in one quoted word; what is done with it in the box is `templates/worker.py`'s.
+//! The script unpacks the programs of the box (`templates/box/*.py`, the same for everybody) and one JSON document, which
+//! holds what the file says. A value is quoted by the template's formatter, never by hand; the programs are ours, and
+//! stand in here-documents so that a person can read them.
 //!
 //! AWS oddities: the limit of 16,384 bytes counts before base64; AWS refuses, but does not compress; cloud-init unpacks
 //! gzip by itself. User data runs once in a box's life, not at each boot.
@@ -21,6 +22,7 @@ use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, ErrorKind, Output, UndefinedBehavior};
 use serde_json::json;
 
+use super::names::NONE;
 use crate::spec::{Container, Gpus, Lifetime, ParameterPath, Period, Selection, Text, WorkerName};
 
 /// What AWS takes, in bytes before base64.
@@ -44,6 +46,8 @@ pub struct Boot<'a> {
     pub plain: &'a BTreeSet<String>,
     /// What runs.
     pub container: &'a Container,
+    /// Queues whose emptiness the idle watch looks at.
+    pub queues: &'a [Text],
     /// When it ends.
     pub lifetime: &'a Lifetime,
 }
@@ -74,6 +78,7 @@ pub fn render(boot: &Boot<'_>) -> Result<String, InvalidUserData> {
     refuse_exposed_secrets(boot)?;
     let container = boot.container;
     let texts = |texts: &[Text]| texts.iter().map(Text::to_string).collect::<Vec<_>>();
+    let limit = |period: Option<Period>| period.map_or_else(|| NONE.to_owned(), |period| period.to_string());
     let facts = json!({
         "region": boot.region,
         "account": boot.account,
@@ -90,24 +95,53 @@ pub fn render(boot: &Boot<'_>) -> Result<String, InvalidUserData> {
             Selection::All => None,
             Selection::Keys(keys) => Some(keys),
         },
+        "plain": boot.plain,
         "args": texts(&container.args),
         "command": texts(&container.command),
         "stop_timeout": container.stop_timeout.as_secs(),
+        "queues": texts(boot.queues),
+        "lifetime": limit(boot.lifetime.max),
+        "idle": limit(boot.lifetime.idle),
+        "boot": limit(boot.lifetime.boot),
     });
     let values = minijinja::context! {
-        region => boot.region,
-        path => boot.path.as_str(),
-        lifetime_minutes => boot.lifetime.max.map(whole_minutes),
-        worker_py => include_str!("../../templates/worker.py"),
+        backstop_minutes => boot.lifetime.max.map(backstop_minutes),
         box_json => facts.to_string(),
+        programs => Value::from_safe_string(FILES.iter().map(|file| file.here_document()).collect()),
     };
     let script = templates()?.get_template("user-data.sh")?.render(values)?;
     Ok(script + "\n") // the library drops a template's last newline
 }
 
-/// `shutdown` counts in minutes; a part of one counts as a whole, so nobody gets less than was asked for.
-fn whole_minutes(period: Period) -> u32 {
-    period.as_secs().div_ceil(60)
+/// `shutdown` counts in minutes; a part of one counts as a whole. The guard's own end comes first.
+fn backstop_minutes(period: Period) -> u32 {
+    const LATER: u32 = 10;
+    period.as_secs().div_ceil(60) + LATER
+}
+
+/// A file that is the same on every box.
+struct BoxFile {
+    place: &'static str,
+    text: &'static str,
+}
+
+const FILES: [BoxFile; 5] = [
+    BoxFile { place: "/opt/spotctl/aws.py", text: include_str!("../../templates/box/aws.py") },
+    BoxFile { place: "/opt/spotctl/worker.py", text: include_str!("../../templates/box/worker.py") },
+    BoxFile { place: "/opt/spotctl/boot.py", text: include_str!("../../templates/box/boot.py") },
+    BoxFile { place: "/opt/spotctl/guard.py", text: include_str!("../../templates/box/guard.py") },
+    BoxFile { place: "/etc/systemd/system/spotctl.service", text: include_str!("../../templates/box/spotctl.service") },
+];
+
+impl BoxFile {
+    /// No line of any of these files is this one; a test holds that.
+    const END: &'static str = "END_OF_FILE";
+
+    fn here_document(&self) -> String {
+        let Self { place, text } = self;
+        let end = Self::END;
+        format!("\ncat >{place} <<'{end}'\n{text}{end}\n")
+    }
 }
 
 fn refuse_exposed_secrets(boot: &Boot<'_>) -> Result<(), InvalidUserData> {
@@ -125,12 +159,16 @@ fn templates() -> Result<Environment<'static>, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_formatter(|out, _, value| quote(out, value));
-    environment.add_template("user-data.sh", include_str!("../../templates/user-data.sh.j2"))?;
+    environment.add_template("user-data.sh", include_str!("../../templates/box/user-data.sh.j2"))?;
     Ok(environment)
 }
 
-/// Writes a value as exactly one word of the shell: the only way by which anything gets into the script.
+/// Writes a value as exactly one word of the shell: the only way by which anything of the user's gets into the script.
+/// What is marked safe is ours and is shell already.
 fn quote(out: &mut Output<'_>, value: &Value) -> Result<(), minijinja::Error> {
+    if value.is_safe() {
+        return out.write_str(value.as_str().unwrap_or_default()).map_err(minijinja::Error::from);
+    }
     let refuse = |why: String| minijinja::Error::new(ErrorKind::BadEscape, why);
     let text = match value.kind() {
         ValueKind::String | ValueKind::Number => value.to_string(),

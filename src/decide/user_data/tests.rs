@@ -1,10 +1,7 @@
 use std::collections::BTreeMap;
-use std::env;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use base64::Engine;
 use flate2::read::GzDecoder;
@@ -48,6 +45,7 @@ fn script_of(container: &Container, max: Option<Period>) -> Result<String, Inval
         path: &"/oncetime/worker-gpu".parse().unwrap(),
         plain: &plain,
         container,
+        queues: &[text("${QUEUE}")],
         lifetime: &lifetime,
     })
 }
@@ -108,19 +106,51 @@ fn bash_and_shellcheck_have_nothing_to_say() {
 }
 
 #[test]
-fn the_python_in_it_compiles_and_stays_legible_when_quoted() {
-    let program = include_str!("../../../templates/worker.py");
-    // With one of these the shell word is cut into pieces: still right, no longer legible.
-    assert!(!program.contains(['\'', '\\', '^', '!']));
-    linted("python3", &["-W", "error", "-c", "import ast, sys; ast.parse(sys.stdin.read())"], program);
+fn the_programs_are_python_that_the_oldest_image_understands() {
+    // Amazon Linux 2023 has 3.9.
+    let check = "import ast, sys; ast.parse(sys.stdin.read(), feature_version=(3, 9))";
+    for file in FILES.iter().filter(|file| file.place.ends_with(".py")) {
+        linted("python3", &["-W", "error", "-c", check], file.text);
+    }
 }
 
 #[test]
-fn lifetime_max_is_the_first_thing_that_is_set_and_part_of_a_minute_counts_as_one() {
+fn the_script_unpacks_each_file_byte_for_byte_and_starts_the_guard() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path().to_str().unwrap();
+    let (_, script) = &samples()[1];
+    let moved = script.replace("/opt/", &format!("{here}/opt/")).replace("/etc/systemd/system", here);
+    let stubs = "systemctl() { echo \"systemctl $*\"; }\nshutdown() { echo \"shutdown $*\"; }\n";
+    let output = Command::new("bash").args(["-c", &(stubs.to_owned() + &moved)]).output().unwrap();
+    assert!(output.status.success(), "{}", lossy(&output.stderr));
+    assert_eq!(lossy(&output.stdout), "systemctl daemon-reload\nsystemctl enable --now --no-block spotctl.service\n");
+    for file in &FILES {
+        assert!(file.text.ends_with('\n') && !file.text.lines().any(|line| line == BoxFile::END), "{}", file.place);
+        let place = file.place.replace("/opt/", &format!("{here}/opt/")).replace("/etc/systemd/system", here);
+        assert_eq!(fs::read_to_string(place).unwrap().replace(here, ""), file.text.replace("/etc/systemd/system", ""));
+    }
+    let facts: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(format!("{here}/opt/spotctl/box.json")).unwrap()).unwrap();
+    assert_eq!(facts["env"]["GREETING"], "it's \"$HOME\" `id` $(id)\nEND_OF_FILE\n");
+    assert_eq!(facts["args"], json!(["--shm-size=1g", "--label=a b'c"]));
+    assert_eq!((&facts["lifetime"], &facts["queues"]), (&json!("none"), &json!(["${QUEUE}"])));
+}
+
+#[test]
+fn a_box_that_cannot_be_unpacked_ends() {
+    let (_, script) = &samples()[0];
+    let stubs = "mkdir() { return 1; }\nshutdown() { echo \"shutdown $*\"; }\n";
+    let output = Command::new("bash").args(["-c", &(stubs.to_owned() + script)]).output().unwrap();
+    assert!(lossy(&output.stdout).ends_with("this box ends now\nshutdown -h now\n"), "{}", lossy(&output.stdout));
+    assert!(!output.status.success());
+}
+
+#[test]
+fn the_hard_end_is_the_first_thing_that_is_set_and_part_of_a_minute_counts_as_one() {
     for (max, line) in [
-        (Some(1), Some("shutdown -h +1")),
-        (Some(61), Some("shutdown -h +2")),
-        (Some(28800), Some("shutdown -h +480")),
+        (Some(1), Some("shutdown -h +11")),
+        (Some(61), Some("shutdown -h +12")),
+        (Some(28800), Some("shutdown -h +490")),
         (None, None),
     ] {
         let script = script_of(&container("busybox:1"), max.map(Period::from_secs)).unwrap();
@@ -128,8 +158,16 @@ fn lifetime_max_is_the_first_thing_that_is_set_and_part_of_a_minute_counts_as_on
         assert_eq!(first, line);
         if let Some(line) = line {
             let before = script.split(line).next().unwrap();
-            assert!(!before.contains("\nenter ") && !before.contains("\naws ") && !before.contains("\nmkdir "));
+            assert!(!before.contains("\nmkdir ") && !before.contains("\ncat "));
         }
+    }
+}
+
+#[test]
+fn the_largest_usual_script_fits_into_user_data() {
+    for (name, script) in samples() {
+        let encoded = encode(&script).unwrap();
+        assert!(encoded.bytes < LIMIT * 3 / 4, "{name} leaves little room: {}", encoded.bytes);
     }
 }
 
@@ -196,292 +234,4 @@ fn a_script_is_packed_only_over_the_limit_and_refused_with_its_size_when_that_do
     let refused = encode(&filler(40_000)).unwrap_err();
     assert!(refused.bytes == 40_000 && refused.gzipped > LIMIT);
     assert!(refused.to_string().contains("40000 bytes") && refused.to_string().contains("16384"));
-}
-
-/// What stands in for AWS, Docker and the machine: each records its arguments, one program a file.
-struct Machine {
-    folder: tempfile::TempDir,
-}
-
-const STUB_AWS: &str = r#"#!/bin/bash
-printf '%s\0' "$@" '' >>"$FOLDER/aws.args"
-case "$1 $2" in
-  "ssm get-parameters-by-path") cat "$FOLDER/answer.json" ;;
-  "ecr get-login-password") printf 'registry-token' ;;
-  *) exit 64 ;;
-esac
-"#;
-
-const STUB_DOCKER: &str = r#"#!/bin/bash
-printf '%s\0' "$@" '' >>"$FOLDER/docker.args"
-case "$1" in
-  login) cat >"$FOLDER/login.stdin" ;;
-  pull) exit "${PULL_EXIT:-0}" ;;
-  run) /bin/cat "/proc/$$/environ" >"$FOLDER/run.environ"; echo 0123abcd ;;
-  wait) echo "${CODE:-0}" ;;
-  inspect) echo false ;;
-  *) exit 64 ;;
-esac
-"#;
-
-/// The metadata service: a token, and with `TAG` set that tag; else it does not answer.
-const STUB_CURL: &str = r#"#!/bin/bash
-[[ -n ${TAG:-} ]] || exit 7
-case "${*: -1}" in
-  http://169.254.169.254/latest/api/token) printf 'imds-token' ;;
-  http://169.254.169.254/latest/meta-data/tags/instance/spotctl:lifetime) printf '%s' "$TAG" ;;
-  *) exit 22 ;;
-esac
-"#;
-
-const STUB_SHUTDOWN: &str = "#!/bin/bash\nprintf '%s\\0' \"$@\" '' >>\"$FOLDER/shutdown.args\"\n";
-
-impl Machine {
-    /// A machine whose Parameter Store holds `parameters` under the stack's path.
-    fn new(parameters: &BTreeMap<&str, &str>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let bin = folder.path().join("bin");
-        fs::create_dir(&bin).unwrap();
-        for (name, script) in
-            [("aws", STUB_AWS), ("curl", STUB_CURL), ("docker", STUB_DOCKER), ("shutdown", STUB_SHUTDOWN)]
-        {
-            let path = bin.join(name);
-            fs::write(&path, script).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let found: Vec<_> = parameters
-            .iter()
-            .map(|(key, value)| json!({"Name": format!("/oncetime/worker-gpu/{key}"), "Value": value}))
-            .collect();
-        fs::write(folder.path().join("answer.json"), json!({"Parameters": found}).to_string()).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// Runs `script` with the two places it writes to moved into this folder.
-    fn boot(&self, script: &str, environment: &[(&str, &str)]) -> Output {
-        let here = self.path().to_str().unwrap();
-        let moved = script
-            .replace("run=/run/", &format!("run={here}/run/"))
-            .replace("/var/lib/cloud", &format!("{here}/cloud"));
-        assert!(!moved.contains("=/run/") && !moved.contains(" /var/"));
-        let file = self.path().join("user-data.sh");
-        fs::write(&file, moved).unwrap();
-        Command::new("bash")
-            .arg(file)
-            .env_clear()
-            .env("PATH", format!("{here}/bin:{}", env::var("PATH").unwrap()))
-            .env("FOLDER", here)
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap()
-    }
-
-    /// Each call of a stub, as its arguments.
-    fn calls(&self, program: &str) -> Vec<Vec<String>> {
-        let bytes = fs::read(self.path().join(format!("{program}.args"))).unwrap_or_default();
-        let text = String::from_utf8(bytes).unwrap();
-        text.split_terminator("\0\0").map(|call| call.split('\0').map(str::to_owned).collect()).collect()
-    }
-
-    /// What the fake `docker run` had in its environment, byte for byte.
-    fn handed_on(&self) -> BTreeMap<String, Vec<u8>> {
-        let bytes = fs::read(self.path().join("run.environ")).unwrap();
-        let variables = bytes.split(|byte| *byte == 0).filter(|variable| !variable.is_empty());
-        variables
-            .map(|variable| {
-                let at = variable.iter().position(|byte| *byte == b'=').unwrap();
-                (lossy(&variable[..at]), variable[at + 1..].to_vec())
-            })
-            .collect()
-    }
-}
-
-#[test]
-fn the_boxs_own_tag_goes_before_the_files_hard_end() {
-    for (tag, ends) in [
-        (None, vec![vec!["-h", "+480"], vec!["-h", "now"]]),
-        (Some("2h"), vec![vec!["-h", "+480"], vec!["-h", "+120"], vec!["-h", "now"]]),
-        (Some("1h1m1s"), vec![vec!["-h", "+480"], vec!["-h", "+62"], vec!["-h", "now"]]),
-        (Some("none"), vec![vec!["-h", "+480"], vec!["-c"], vec!["-h", "now"]]),
-        (Some("$(id)"), vec![vec!["-h", "+480"], vec!["-h", "now"]]),
-    ] {
-        let machine = Machine::new(&BTreeMap::from([("A", "1")]));
-        let spec = crate::config::parse("name: worker-gpu\ncontainer: {image: i}\n", Path::new("x")).unwrap();
-        let path = "/oncetime/worker-gpu".parse().unwrap();
-        let boot = Boot {
-            name: &spec.name,
-            region: REGION,
-            account: "123456789012",
-            path: &path,
-            plain: &spec.parameters.plain,
-            container: &spec.container,
-            lifetime: &spec.lifetime,
-        };
-        let environment: Vec<(&str, &str)> = tag.map(|tag| ("TAG", tag)).into_iter().collect();
-        machine.boot(&render(&boot).unwrap(), &environment);
-        assert_eq!(machine.calls("shutdown"), ends, "{tag:?}");
-    }
-}
-
-/// The one call of `docker` whose first word is `verb`.
-fn docker_call(machine: &Machine, verb: &str) -> Vec<String> {
-    machine.calls("docker").into_iter().find(|call| call[0] == verb).unwrap_or_else(|| panic!("no `docker {verb}`"))
-}
-
-#[test]
-fn every_value_arrives_byte_for_byte_and_stands_in_no_argument_and_not_on_the_console() {
-    let long = "x'\"$`\\ü".repeat(500)[..4000].to_owned();
-    let secrets = BTreeMap::from([
-        ("S_QUOTES", "it's \"quoted\" 'twice'"),
-        ("S_DOLLAR", "$HOME ${HOME} $(touch pwned) $$ `touch pwned`"),
-        ("S_LINES", "\n\nfirst\nsecond\r\n\ttab\n\n"),
-        ("S_BACKSLASH", "a\\nb\\\\c\\"),
-        ("S_UNICODE", "żółć 漢字 🦀 \u{2028} \u{7f}\u{1}"),
-        ("S_SPACES", "   padded   "),
-        ("S_OPTION", "--privileged"),
-        ("S_TEMPLATE", "{{ 7 * 7 }} ${S_QUOTES} {% raw %}"),
-        ("S_HASH", "# not a comment = really"),
-        ("S_END", "END_OF_FILE"),
-        ("S_LONG", long.as_str()),
-        ("PATH", "/opt/conda/bin"),
-    ]);
-    let mut parameters = secrets.clone();
-    parameters.extend([
-        ("ECR_AWS_ACCOUNT_ID", "999999999999"),
-        ("ECR_REPOSITORY", "team/worker"),
-        ("ECR_IMAGE_TAG", "v1"),
-    ]);
-    let machine = Machine::new(&parameters);
-    let container = Container {
-        env: BTreeMap::from([
-            ("LOG_LEVEL".to_owned(), text("info $(id)\n")),
-            ("COMPOSED".to_owned(), text("<${S_LINES}|${AWS_ACCOUNT_ID}>")),
-        ]),
-        args: vec![text("--label=it's $(id)")],
-        command: vec![text("serve"), text("--in=${AWS_REGION}"), text("two words\n")],
-        ..worker_gpu()
-    };
-    let output = machine.boot(&script_of(&container, Some(Period::from_secs(3600))).unwrap(), &[("CODE", "7")]);
-    let console = format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
-
-    let handed_on = machine.handed_on();
-    for (key, value) in &secrets {
-        assert_eq!(lossy(&handed_on[*key]), *value, "{key}");
-        assert_eq!(handed_on[*key], value.as_bytes(), "{key}");
-    }
-    assert_eq!(handed_on["COMPOSED"], format!("<{}|{ACCOUNT}>", secrets["S_LINES"]).as_bytes());
-    assert_eq!(handed_on["LOG_LEVEL"], b"info $(id)\n");
-    assert_eq!(handed_on["AWS_REGION"], REGION.as_bytes());
-    assert_eq!(handed_on["AWS_DEFAULT_REGION"], REGION.as_bytes());
-
-    let image = format!("999999999999.dkr.ecr.{REGION}.amazonaws.com/team/worker:v1");
-    let run = docker_call(&machine, "run");
-    assert_eq!(
-        run[..6],
-        ["run", "--detach", "--pull=never", "--name=spotctl-worker-gpu", "--gpus=all", "--stop-timeout=90"]
-    );
-    let end = run.iter().position(|word| word == "--").unwrap();
-    assert_eq!(run[end - 1..], ["--label=it's $(id)", "--", &image, "serve", "--in=ap-northeast-2", "two words\n"]);
-    let names: BTreeSet<&str> = run.iter().filter_map(|word| word.strip_prefix("--env=")).collect();
-    let wished: BTreeSet<&str> =
-        parameters.keys().copied().chain(["LOG_LEVEL", "COMPOSED", "AWS_REGION", "AWS_DEFAULT_REGION"]).collect();
-    assert_eq!(names, wished, "names only");
-
-    let everything = format!("{:?}{:?}{console}", machine.calls("docker"), machine.calls("aws"));
-    for (key, value) in secrets {
-        assert!(!console.contains(value), "{key} stands on the console");
-        assert!(
-            machine.calls("docker").iter().flatten().all(|word| !word.contains(value)),
-            "{key} stands in an argument"
-        );
-    }
-    assert!(!everything.contains("registry-token"));
-    assert_eq!(fs::read_to_string(machine.path().join("login.stdin")).unwrap(), "registry-token");
-    assert_eq!(docker_call(&machine, "login").last().unwrap(), &format!("999999999999.dkr.ecr.{REGION}.amazonaws.com"));
-    assert_eq!(docker_call(&machine, "pull").last().unwrap(), &image);
-
-    let calls = machine.calls("aws");
-    assert_eq!(calls.len(), 2, "one call for all parameters, one for the registry: {calls:?}");
-    assert!(
-        calls[0].contains(&"--with-decryption".to_owned()) && calls[0].contains(&"/oncetime/worker-gpu".to_owned())
-    );
-    assert!(console.contains("the container ended with exit status 7"), "{console}");
-    assert_eq!(machine.calls("shutdown"), [["-h", "+60"], ["-h", "now"]], "the hard end first, and at last the end");
-    assert!(!machine.path().join("run/spotctl").exists(), "no value stays behind");
-    assert!(!machine.path().join("pwned").exists() && !Path::new("pwned").exists());
-}
-
-#[test]
-fn the_file_goes_before_a_parameter_and_only_selected_parameters_are_handed_on() {
-    let machine = Machine::new(&BTreeMap::from([
-        ("AWS_REGION", "elsewhere-1"),
-        ("LOG_LEVEL", "debug"),
-        ("UNUSED", "u"),
-        ("TAG", "t"),
-    ]));
-    let container = Container {
-        gpus: Gpus::Count(2),
-        parameters: Selection::Keys(BTreeSet::from(["AWS_REGION".to_owned(), "LOG_LEVEL".to_owned()])),
-        ..Container { image: text("busybox:${TAG}"), ..worker_gpu() }
-    };
-    machine.boot(&script_of(&container, None).unwrap(), &[]);
-    let handed_on = machine.handed_on();
-    assert_eq!(handed_on["LOG_LEVEL"], b"info");
-    assert_eq!(handed_on["AWS_REGION"], b"elsewhere-1");
-    assert_eq!(handed_on["AWS_DEFAULT_REGION"], REGION.as_bytes());
-    assert!(!handed_on.contains_key("UNUSED"));
-    assert!(docker_call(&machine, "run").contains(&"--gpus=2".to_owned()));
-    assert!(machine.calls("docker").iter().all(|call| call[0] != "login"), "no login where the registry is not ECR");
-}
-
-#[test]
-fn ecr_is_recognized_in_any_account_and_region() {
-    for (image, login) in [
-        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/a:1", Some("us-east-1")),
-        ("123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com/a:1", Some("us-gov-west-1")),
-        ("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a:1", Some("cn-north-1")),
-        ("123456789012.dkr-ecr.eu-west-1.on.aws/a@sha256:0", Some("eu-west-1")),
-        ("public.ecr.aws/a/b:1", None),
-        ("ghcr.io/123456789012.dkr.ecr.us-east-1.amazonaws.com/a:1", None),
-        ("12345.dkr.ecr.us-east-1.amazonaws.com/a:1", None),
-        ("123456789012.dkr.ecr.us-east-1.amazonaws.com.evil.example/a:1", None),
-    ] {
-        let machine = Machine::new(&BTreeMap::new());
-        machine.boot(&script_of(&container(image), None).unwrap(), &[]);
-        let asked =
-            machine.calls("aws").into_iter().find(|call| call[0] == "ecr").map(|call| call.last().unwrap().clone());
-        assert_eq!(asked.as_deref(), login, "{image}");
-        assert_eq!(docker_call(&machine, "pull").last().unwrap(), image);
-    }
-}
-
-#[test]
-fn whatever_fails_names_its_phase_and_ends_the_box() {
-    let no_parameters = BTreeMap::new();
-    let forbidden = BTreeMap::from([("DOCKER_HOST", "tcp://elsewhere")]);
-    for (parameters, image, environment, said) in [
-        (&no_parameters, "a:${MISSING}", ("X", ""), ["no parameter `MISSING`", "failed in phase parameters"]),
-        (&no_parameters, "a:1", ("PULL_EXIT", "3"), ["phase pulling", "failed in phase pulling with exit status 3"]),
-        (&forbidden, "a:1", ("X", ""), ["`DOCKER_HOST` cannot be handed on", "failed in phase starting"]),
-    ] {
-        let machine = Machine::new(parameters);
-        let output = machine.boot(&script_of(&container(image), None).unwrap(), &[environment]);
-        let console = format!("{}{}", lossy(&output.stdout), lossy(&output.stderr));
-        assert!(said.iter().all(|part| console.contains(part)), "{said:?}: {console}");
-        assert_eq!(machine.calls("shutdown"), [["-h", "now"]]);
-        assert!(!console.contains("tcp://elsewhere"), "{console}");
-    }
-}
-
-#[test]
-fn a_box_that_reboots_ends() {
-    let machine = Machine::new(&BTreeMap::new());
-    machine.boot(&script_of(&container("a:1"), None).unwrap(), &[]);
-    let hook = machine.path().join("cloud/scripts/per-boot/spotctl");
-    assert!(fs::metadata(&hook).unwrap().permissions().mode() & 0o100 != 0);
-    assert!(fs::read_to_string(hook).unwrap().contains("\nshutdown -h now\n"));
 }
