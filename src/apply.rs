@@ -19,17 +19,21 @@ use tokio::time::Instant;
 
 use crate::cloud::{Cloud, poll};
 use crate::decide::classify::{Ended, classify, classify_end};
-use crate::decide::names;
 use crate::decide::offers::{Offer, Ranking, none_left};
+use crate::decide::phase::console_tail;
 use crate::decide::workers::{Goal, Progress, Worker, progress, slots_to_fill};
 use crate::error::{Error, Kind as Failed, Result};
 use crate::journal::Journal;
 use crate::plan::{Observed, Plan, is_fresh};
 use crate::resource::launch_template::Ready;
 use crate::resource::worker::launch::{Order, Watch, launch, reject_pool};
-use crate::resource::{Action, Change, Kind, launch_template, launchers, parameters, role, security_group, worker};
+use crate::resource::{Kind, launch_template, launchers, parameters, role, security_group, worker};
 use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
+
+mod down;
+
+pub use down::{Down, Downed, destroy, down};
 
 /// What an `apply` or `up` works with.
 #[derive(Debug, Clone, Copy)]
@@ -199,12 +203,15 @@ impl Run<'_> {
         let pace = poll::Pace { limit: goal.limit, ..poll::STATE };
         let mut seen = before;
         let mut patience = LOOKS_FOR_ANOTHER;
+        // A worker that has run is no refusal any more when AWS takes it back.
+        let mut has_run = BTreeSet::new();
         let answer = poll::poll(pace, async || {
             let mut workers = worker::observe(self.cloud, &self.spec.name).await?;
             for extra in worker::end_duplicates(self.cloud, &mut workers).await? {
                 self.journal.ended(&extra);
                 self.ui.note(&format!("{extra} was launched by another run for the same slot and is ended"));
             }
+            has_run.extend(workers.iter().filter(|worker| worker.has_run()).map(|worker| worker.id.clone()));
             let look = match progress(&workers, launched, goal.count, goal.goal) {
                 Progress::Done => poll::Look::Done((None, workers.clone())),
                 Progress::Waiting(text) => {
@@ -224,13 +231,14 @@ impl Run<'_> {
                             patience -= 1;
                             poll::Look::Again
                         }
-                        Ended::OnPurpose => return Err(ended(worker, what)),
+                        Ended::OnPurpose => return Err(ended(self.cloud, worker, what).await),
+                        _ if goal.goal == Goal::Ready && has_run.contains(&worker.id) => {
+                            return Err(ended(self.cloud, worker, what).await);
+                        }
                         Ended::Capacity | Ended::Quota => poll::Look::Done((Some(worker.clone()), workers.clone())),
                     }
                 }
-                Progress::Failed(worker, why) => {
-                    return Err(Error::new(Failed::Worker, format!("{} failed before it was ready: {why}", worker.id)));
-                }
+                Progress::Ending(worker) => return Err(ended(self.cloud, worker, what).await),
             };
             seen = workers;
             Ok::<_, Error>(look)
@@ -240,7 +248,7 @@ impl Run<'_> {
             let states: Vec<String> = seen
                 .iter()
                 .filter(|worker| worker.state.is_live())
-                .map(|worker| format!("{} is {}", worker.id, worker.phase.as_deref().unwrap_or(worker.state.as_str())))
+                .map(|worker| format!("{} is {}", worker.id, worker.stands()))
                 .collect();
             let states = if states.is_empty() { "no worker is visible".to_owned() } else { states.join(", ") };
             Error::new(Failed::Timeout, format!("not {what} within --timeout: {states}"))
@@ -263,17 +271,30 @@ const USER_ENDED: &str = "Client.UserInitiatedShutdown";
 /// So many looks before a worker that somebody ended counts as lost.
 const LOOKS_FOR_ANOTHER: u32 = 3;
 
-fn ended(worker: &Worker, what: &str) -> Error {
-    let reason = worker.state_reason.as_deref().unwrap_or("no reason given");
-    let phase = worker.phase.as_deref().map_or_else(String::new, |phase| format!(", its last phase was {phase}"));
-    let message = format!("{} is {} before it was {what}: {reason}{phase}", worker.id, worker.state.as_str());
-    let error = Error::new(Failed::Worker, message);
-    if reason == "Client.InternalError" {
-        return error.hint(
-            "with volumes encrypted by a key of your own, the role AWSServiceRoleForEC2Spot needs a grant on it",
-        );
+/// Lines of the console that an error shows; `spotctl why` shows more.
+const CONSOLE_LINES: usize = 15;
+
+/// The error for a worker that ended, or says that it ends, before it got there: with the last lines of its console, since
+/// the box and what it knows are gone in a moment.
+async fn ended(cloud: &Cloud, worker: &Worker, what: &str) -> Error {
+    let state = if worker.state.is_live() { "is ending" } else { worker.state.as_str() };
+    let is = if worker.state.is_live() { "" } else { "is " };
+    let mut reasons = Vec::new();
+    reasons.extend(worker.phase.is_some().then(|| worker.stands()));
+    reasons.extend(worker.state_reason.clone().filter(|_| !worker.state.is_live()));
+    if reasons.is_empty() {
+        reasons.push("no reason given".to_owned());
     }
-    error
+    let mut error =
+        Error::new(Failed::Worker, format!("{} {is}{state} before it was {what}: {}", worker.id, reasons.join(", ")));
+    if let Ok(Some(text)) = worker::console(cloud, &worker.id).await {
+        error.console = console_tail(&text, CONSOLE_LINES);
+    }
+    if worker.state_reason.as_deref() == Some("Client.InternalError") {
+        error = error
+            .hint("with volumes encrypted by a key of your own, the role AWSServiceRoleForEC2Spot needs a grant on it");
+    }
+    error.hint(format!("all that is known of it: spotctl why {}", worker.id))
 }
 
 /// How far `up` waits.
@@ -341,153 +362,4 @@ impl Watch for Narrator<'_> {
             said.push(text);
         }
     }
-}
-
-/// What `down` did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Downed {
-    /// Instances that were told to end.
-    pub terminated: Vec<String>,
-    /// Requests that were cancelled.
-    pub cancelled: Vec<String>,
-}
-
-/// Ends these workers, or all of the stack, and moves the generation on, so that the next `up` asks with new tokens. What
-/// was told to end is in `done` as soon as it was.
-///
-/// # Errors
-/// An id that is not this stack's; a call's failure; the time ran out.
-pub async fn down(
-    cloud: &Cloud,
-    stack: &crate::spec::WorkerName,
-    only: &[String],
-    limit: Option<Duration>,
-    ui: &Ui,
-    done: &mut Downed,
-) -> Result<()> {
-    let (mut workers, templates, requests) = futures::try_join!(
-        worker::observe(cloud, stack),
-        launch_template::observe(cloud, stack),
-        worker::open_requests(cloud, stack, &[])
-    )?;
-    let shows_nothing = !workers.iter().any(|worker| worker.state.is_live());
-    if shows_nothing && limit.is_some() && templates.spot.as_ref().is_some_and(launch_template::Observed::is_ours) {
-        // An `up` that was killed a moment ago may have launched what no read shows yet.
-        let look = poll::poll(poll::UNSEEN, async || {
-            workers = worker::observe(cloud, stack).await?;
-            let is_there = workers.iter().any(|worker| worker.state.is_live());
-            Ok::<_, Error>(if is_there { poll::Look::Done(()) } else { poll::Look::Again })
-        });
-        let _ = look.await?;
-    }
-    if let Some(unknown) = only.iter().find(|id| !workers.iter().any(|worker| worker.id == **id)) {
-        return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
-            .hint(format!("its workers: spotctl status --name {stack}")));
-    }
-    let is_meant = |worker: &&Worker| !worker.state.is_over() && (only.is_empty() || only.contains(&worker.id));
-    let ids: Vec<&str> = workers.iter().filter(is_meant).map(|worker| worker.id.as_str()).collect();
-    let requests = if only.is_empty() { requests } else { Vec::new() };
-    let move_on = async {
-        match templates.spot.as_ref().filter(|found| found.is_ours() && !ids.is_empty()) {
-            Some(found) => launch_template::set_generation(cloud, &found.id, found.generation + 1).await,
-            None => Ok(()),
-        }
-    };
-    let (ended, cancelled, moved) = futures::join!(
-        worker::terminate(cloud, &ids, |id| done.terminated.push(id.to_owned())),
-        worker::cancel_requests(cloud, &requests),
-        move_on
-    );
-    let meant: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    ended?;
-    cancelled?;
-    done.cancelled = requests;
-    moved?;
-    if let Some(limit) = limit {
-        // Those that were ending already are waited for too: `down` is over when nothing is left.
-        let mut pending = meant.clone();
-        let over = |worker: &&Worker| worker.state == crate::decide::workers::State::ShuttingDown;
-        pending.extend(workers.iter().filter(over).filter(|_| only.is_empty()).map(|worker| worker.id.clone()));
-        if !pending.is_empty() {
-            let mut waiting = ui.wait(&format!("waiting until {} ended", count(pending.len())));
-            let pace = poll::Pace { limit, ..poll::STATE };
-            worker::gone(cloud, stack, &pending, pace, |workers| {
-                let left = workers
-                    .iter()
-                    .filter(|w| pending.contains(&w.id) && w.state != crate::decide::workers::State::Terminated)
-                    .count();
-                if left > 0 {
-                    waiting.update(&format!("waiting until {} ended", count(left)));
-                }
-            })
-            .await
-            .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))?;
-        }
-    }
-    Ok(())
-}
-
-fn count(workers: usize) -> String {
-    if workers == 1 { "1 worker has".to_owned() } else { format!("{workers} workers have") }
-}
-
-/// Removes everything the stack made, workers excepted: they are gone by now. Answers what was removed.
-///
-/// # Errors
-/// The first failure, after everything under way has ended.
-pub async fn destroy(cloud: &Cloud, stack: &crate::spec::WorkerName, journal: &Journal) -> Result<()> {
-    let (groups, role, templates, names) = futures::try_join!(
-        security_group::observe(cloud, stack),
-        role::observe(cloud, stack),
-        launch_template::observe(cloud, stack),
-        parameters::owned_names(cloud, stack)
-    )?;
-    let deleted = |kind: Kind, name: &str, id: Option<&str>| {
-        journal.changed(Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned)));
-    };
-    let templates = async {
-        let tagged =
-            templates.spot.as_ref().filter(|found| found.is_ours()).and_then(|found| found.launchers.as_deref());
-        for name in launchers::destroy(cloud, stack, tagged).await? {
-            deleted(Kind::RolePolicy, &name, None);
-        }
-        for found in [&templates.spot, &templates.any_market].into_iter().flatten().filter(|found| found.is_ours()) {
-            launch_template::destroy(cloud, &found.id).await?;
-            deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));
-        }
-        Ok::<_, Error>(())
-    };
-    let groups = async {
-        for group in security_group::owned(&groups) {
-            security_group::destroy(cloud, group).await?;
-            deleted(Kind::SecurityGroup, &names::base(stack), Some(&group.id));
-        }
-        Ok::<_, Error>(())
-    };
-    let role_gone = async {
-        role::destroy(cloud, stack, &role).await?;
-        for kind in role::owned(&role) {
-            deleted(kind, &names::role(stack, &cloud.region), None);
-        }
-        Ok::<_, Error>(())
-    };
-    let values = async {
-        let names: Vec<String> = names.into_iter().collect();
-        parameters::delete(cloud, &names).await?;
-        for name in &names {
-            deleted(Kind::Parameter, name, None);
-        }
-        Ok::<_, Error>(())
-    };
-    // Nobody can launch from the template any more; what was launched until now is ended before its role goes.
-    templates.await?;
-    let late = worker::observe(cloud, stack).await?;
-    let late: Vec<&str> = late.iter().filter(|found| !found.state.is_over()).map(|found| found.id.as_str()).collect();
-    if !late.is_empty() {
-        worker::terminate(cloud, &late, |id| deleted(Kind::Instance, id, Some(id))).await?;
-        let late = late.into_iter().map(str::to_owned).collect();
-        worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await?;
-    }
-    let (groups, role_gone, values) = futures::join!(groups, role_gone, values);
-    groups.and(role_gone).and(values)
 }

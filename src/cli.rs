@@ -30,6 +30,7 @@ mod sandbox;
 mod schema;
 mod status;
 mod up;
+mod why;
 
 use context::Context;
 
@@ -69,6 +70,8 @@ enum Command {
     /// Show the workers and what else exists
     #[command(visible_alias = "ls")]
     Status(status::Args),
+    /// Say why the last worker ended, also when AWS has forgotten it
+    Why(why::Args),
     /// Parameter Store against the `.env`; never prints a secret
     Params(params::Args),
     /// Print what would be sent: user data, launch template, policies
@@ -93,6 +96,7 @@ impl Command {
             Self::Down(_) => "down",
             Self::Destroy(_) => "destroy",
             Self::Status(_) => "status",
+            Self::Why(_) => "why",
             Self::Params(_) => "params",
             Self::Render(_) => "render",
             Self::Schema(_) => "schema",
@@ -165,8 +169,9 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         Command::Params(args) => params::run(&Context::load(ui, &global).await?, args).await,
         Command::Render(args) => render::run(&Context::load(ui, &global).await?, &args).await,
         Command::Down(args) => down::run(ui, &global, &args).await,
-        Command::Destroy(args) => destroy::run(ui, &global, &args).await,
+        Command::Destroy(args) => Box::pin(destroy::run(ui, &global, &args)).await,
         Command::Status(args) => status::run(ui, &global, &args).await,
+        Command::Why(args) => why::run(ui, &global, &args).await,
     }
 }
 

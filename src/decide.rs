@@ -7,11 +7,13 @@ pub mod classify;
 pub mod cost;
 pub mod names;
 pub mod offers;
+pub mod phase;
 pub mod policy;
 pub mod quota;
 pub mod references;
 pub mod refusal;
 pub mod user_data;
+pub mod why;
 pub mod workers;
 
 #[cfg(test)]

@@ -94,6 +94,8 @@ pub struct Error {
     pub hints: Vec<String>,
     /// What exists now.
     pub leftovers: Vec<Leftover>,
+    /// The last lines of the console of the worker that failed.
+    pub console: Vec<String>,
     /// Findings with lines and carets, already drawn; shown before the message.
     pub findings: Option<Findings>,
 }
@@ -117,6 +119,7 @@ impl Error {
             request_id: None,
             hints: Vec::new(),
             leftovers: Vec::new(),
+            console: Vec::new(),
             findings: None,
         }
     }

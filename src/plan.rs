@@ -191,6 +191,7 @@ pub fn decide(
     let keys = parameters::keys(&wished, &observed.parameters);
     references::check(spec, &keys)?;
     references::check_environment(spec, &keys)?;
+    references::check_registry(&keys)?;
     let plain = parameters::plain_values(&wished, &observed.parameters, &spec.parameters.plain);
     let named = std::collections::BTreeSet::from(["AWS_REGION".to_owned()]);
     references::check_region(&parameters::plain_values(&wished, &observed.parameters, &named), region)?;
@@ -201,6 +202,7 @@ pub fn decide(
         notes.push(format!("not in the `.env` any more, kept: {keys}; to remove them: spotctl apply --prune"));
     }
 
+    notes.extend(references::untagged(&spec.container.image, &plain));
     let place = Place { account: &observed.caller.account, region };
     let policy = policy::worker(spec, place, &plain).map_err(|error| Error::usage(error.to_string()))?;
     let wished_role = role::desired(spec, region, policy::trust(place), policy);

@@ -12,6 +12,7 @@ use crate::ui::Ui;
 
 pub mod foundation;
 pub mod table;
+pub mod why;
 pub mod workers;
 
 /// The document's format; a change that breaks readers raises it.
@@ -72,6 +73,9 @@ fn failure(error: &Error) -> Value {
         "leftovers": error.leftovers,
         "request_id": error.request_id,
     });
+    if !error.console.is_empty() {
+        fields["console"] = json!(error.console);
+    }
     if let Some(findings) = &error.findings {
         fields["findings"] = findings.list.clone();
     }

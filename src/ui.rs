@@ -92,6 +92,10 @@ impl Ui {
         if let Some(id) = &error.request_id {
             self.line(None, &format!("  AWS request id: {id}"));
         }
+        if !error.console.is_empty() {
+            self.line(None, "the end of its console:");
+            error.console.iter().for_each(|text| self.line(None, &format!("  {text}")));
+        }
         if !error.leftovers.is_empty() {
             self.line(None, "what exists now:");
             for left in &error.leftovers {

@@ -46,7 +46,8 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let limit = Duration::from_secs(u64::from(args.timeout.as_secs()));
     let mut done = apply::Downed::default();
     let work = async {
-        apply::down(&cloud, &name, &[], Some(limit), ui, &mut done).await?;
+        let order = apply::Down { stack: &name, only: &[], limit: Some(limit), template_stays: false };
+        apply::down(&cloud, order, ui, &mut done).await?;
         let _waiting = ui.wait("removing the foundation");
         apply::destroy(&cloud, &name, &journal).await?;
         Ok(0)

@@ -33,7 +33,8 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let mut report = Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
     let limit = (!args.no_wait).then(|| Duration::from_secs(u64::from(args.timeout.as_secs())));
     let mut done = apply::Downed::default();
-    let work = async { apply::down(&cloud, &name, &args.ids, limit, ui, &mut done).await.map(|()| 0) };
+    let order = apply::Down { stack: &name, only: &args.ids, limit, template_stays: true };
+    let work = async { apply::down(&cloud, order, ui, &mut done).await.map(|()| 0) };
     let again = |error: crate::error::Error| error.hint(format!("what is left: spotctl status --name {name}"));
     let result = until_signal(work).await.map_err(again);
     report.terminated = done.terminated;

@@ -42,9 +42,9 @@ pub(crate) struct Args {
     /// How far to wait
     #[arg(long, value_enum, default_value = "running")]
     wait: Goal,
-    /// How long to wait
-    #[arg(long, value_name = "TIME", default_value = "5m")]
-    timeout: Period,
+    /// How long to wait: 5m unless said otherwise; with `--wait ready` `lifetime.boot` and 5m, so that the box speaks first
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Period>,
     /// Show the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -84,18 +84,26 @@ impl Args {
     }
 }
 
+impl Args {
+    /// How long to wait, `boot` being the file's own limit for a box to become ready.
+    fn limit(&self, boot: Option<Period>) -> Duration {
+        const LAUNCH: Duration = Duration::from_mins(5);
+        match self.timeout {
+            Some(limit) => limit.duration(),
+            None if self.wait == Goal::Ready => LAUNCH + boot.map_or(LONGEST_BOOT, Period::duration),
+            None => LAUNCH,
+        }
+    }
+}
+
+/// Where the file says `boot: none`.
+const LONGEST_BOOT: Duration = Duration::from_mins(55);
+
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     if args.on_demand_fallback || context.spec.instance.on_demand_fallback {
         return Err(Error::usage("on-demand fallback is not there yet: `up` buys Spot only")
             .hint("remove --on-demand-fallback, or `on_demand_fallback: true` from the file")
             .into());
-    }
-    if args.wait == Goal::Ready {
-        return Err(Error::usage(
-            "`--wait ready` is not there yet: the boot script does not report when its container is healthy",
-        )
-        .hint("wait until EC2 says running: spotctl up --wait running")
-        .into());
     }
     if args.dry_run {
         let mut report = foundation::Plan::default();
@@ -133,8 +141,7 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     }
     let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
     let foundation = Box::pin(run.foundation(&plan, &observed)).await?;
-    let goal =
-        Wait { goal: args.wait, count: args.count, limit: Duration::from_secs(u64::from(args.timeout.as_secs())) };
+    let goal = Wait { goal: args.wait, count: args.count, limit: args.limit(context.spec.lifetime.boot) };
     state.workers = run.workers(&plan, &observed, &foundation, &goal, &mut state.ranking).await?;
     Ok(0)
 }

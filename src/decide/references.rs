@@ -74,6 +74,36 @@ pub fn check_environment(spec: &Spec, keys: &BTreeSet<String>) -> Result<()> {
     }
 }
 
+/// The pair of parameters that the box logs in to a private registry with; ECR needs none.
+pub const REGISTRY_PAIR: [&str; 2] = ["REGISTRY_USERNAME", "REGISTRY_PASSWORD"];
+
+/// A registry's login needs both of its parameters, or neither.
+///
+/// # Errors
+/// One is there without the other.
+pub fn check_registry(keys: &BTreeSet<String>) -> Result<()> {
+    let (there, missing): (Vec<&str>, Vec<&str>) = REGISTRY_PAIR.iter().partition(|key| keys.contains(**key));
+    match (there.as_slice(), missing.as_slice()) {
+        ([there], [missing]) => {
+            Err(Error::usage(format!("there is a parameter `{there}` and none of the name `{missing}`"))
+                .hint("the box logs in to a private registry with both; a public one and ECR need neither"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What will be pulled where the image reference names neither tag nor digest: a moving target, which is worth a line.
+#[must_use]
+pub fn untagged(image: &Text, plain: &BTreeMap<String, String>) -> Option<String> {
+    // What is not known yet is checked on the box.
+    let image = image.resolve(plain).ok()?;
+    let name = image.rsplit('/').next().unwrap_or_default();
+    let has_tag = name.contains(':') || image.contains('@');
+    (!has_tag).then(|| {
+        format!("`container.image` names no tag, so {image}:latest is pulled: whatever that is when a worker boots")
+    })
+}
+
 /// `${AWS_REGION}` in the `.env` must be the region in use: a worker would look for its queue elsewhere.
 ///
 /// # Errors
@@ -94,6 +124,33 @@ mod tests {
 
     fn spec(text: &str) -> Spec {
         crate::config::parse(text, std::path::Path::new("x")).unwrap()
+    }
+
+    #[test]
+    fn a_registry_needs_both_of_its_parameters_or_neither() {
+        let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect();
+        assert!(check_registry(&keys(&["A"])).is_ok());
+        assert!(check_registry(&keys(&["REGISTRY_USERNAME", "REGISTRY_PASSWORD"])).is_ok());
+        let error = check_registry(&keys(&["REGISTRY_PASSWORD"])).unwrap_err();
+        assert!(error.message.ends_with("none of the name `REGISTRY_USERNAME`"), "{}", error.message);
+    }
+
+    #[test]
+    fn an_image_without_tag_and_digest_says_what_is_pulled() {
+        let plain = BTreeMap::from([("TAG".to_owned(), "v1".to_owned()), ("NAME".to_owned(), "a/b".to_owned())]);
+        for (image, said) in [
+            ("busybox", Some("busybox:latest")),
+            ("localhost:5000/a/b", Some("localhost:5000/a/b:latest")),
+            ("${NAME}", Some("a/b:latest")),
+            ("busybox:1", None),
+            ("a/b@sha256:00", None),
+            ("${NAME}:${TAG}", None),
+            ("${UNKNOWN}", None),
+        ] {
+            let note = untagged(&image.parse().unwrap(), &plain);
+            assert_eq!(note.is_some(), said.is_some(), "{image}: {note:?}");
+            assert!(note.unwrap_or_default().contains(said.unwrap_or_default()), "{image}");
+        }
     }
 
     #[test]

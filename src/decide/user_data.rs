@@ -107,7 +107,7 @@ pub fn render(boot: &Boot<'_>) -> Result<String, InvalidUserData> {
     let values = minijinja::context! {
         backstop_minutes => boot.lifetime.max.map(backstop_minutes),
         box_json => facts.to_string(),
-        programs => Value::from_safe_string(FILES.iter().map(|file| file.here_document()).collect()),
+        programs => Value::from_safe_string(FILES.iter().map(BoxFile::here_document).collect()),
     };
     let script = templates()?.get_template("user-data.sh")?.render(values)?;
     Ok(script + "\n") // the library drops a template's last newline

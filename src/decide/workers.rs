@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::names::Market;
+use super::phase::{self, Standing};
 use crate::spec::Period;
 
 /// EC2's instance states.
@@ -79,11 +80,31 @@ pub struct Worker {
     pub lifetime: Option<Period>,
     /// What the box last said of itself.
     pub phase: Option<String>,
+    /// Seconds after launch of each phase, as the box wrote them.
+    pub timeline: Option<String>,
     /// Why it ended, EC2's code.
     pub state_reason: Option<String>,
+    /// EC2's sentence to that.
+    pub state_message: Option<String>,
 }
 
 impl Worker {
+    /// Whether it got beyond `pending`: AWS had a machine for it.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        self.state == State::Running || self.phase.is_some()
+    }
+
+    /// The phase with its second where the box has said one, else EC2's state.
+    #[must_use]
+    pub fn stands(&self) -> String {
+        let Some(phase) = &self.phase else { return self.state.as_str().to_owned() };
+        match self.timeline.as_deref().and_then(|timeline| phase::began(timeline, phase)) {
+            Some(second) => format!("{phase} ({second} s)"),
+            None => phase.clone(),
+        }
+    }
+
     /// When it ends itself at the latest: launch plus lifetime, computed, never stored.
     #[must_use]
     pub fn expires_at(&self) -> Option<Timestamp> {
@@ -141,8 +162,8 @@ pub enum Progress<'a> {
     Waiting(String),
     /// This one, of those that were launched, ended before it got there, and too few others live.
     Lost(&'a Worker),
-    /// This one says of itself that it failed.
-    Failed(&'a Worker, String),
+    /// This one says of itself that it ends, before it was ready.
+    Ending(&'a Worker),
 }
 
 /// Looks at the workers while waiting for `count` of them to reach `goal`. `launched` are the ids this run launched;
@@ -156,7 +177,7 @@ pub fn progress<'a>(workers: &'a [Worker], launched: &BTreeSet<String>, count: u
     let there = |worker: &&&Worker| match goal {
         Goal::Launched => true,
         Goal::Running => worker.state == State::Running,
-        Goal::Ready => worker.phase.as_deref() == Some("ready"),
+        Goal::Ready => phase::standing(worker.phase.as_deref()) == Standing::Ready,
     };
     let count = count as usize;
     let arrived = live.iter().filter(there).count();
@@ -168,14 +189,11 @@ pub fn progress<'a>(workers: &'a [Worker], launched: &BTreeSet<String>, count: u
     {
         return Progress::Lost(lost);
     }
-    let failed = live.iter().find_map(|worker| Some((*worker, worker.phase.as_deref()?.strip_prefix("failed:")?)));
-    if let (Goal::Ready, Some((worker, why))) = (goal, failed) {
-        return Progress::Failed(worker, why.to_owned());
+    let ending = live.iter().find(|worker| phase::standing(worker.phase.as_deref()) == Standing::Ending);
+    if let (Goal::Ready, Some(worker)) = (goal, ending) {
+        return Progress::Ending(worker);
     }
-    let seen: Vec<String> = live
-        .iter()
-        .map(|worker| format!("{} {}", worker.id, worker.phase.as_deref().unwrap_or(worker.state.as_str())))
-        .collect();
+    let seen: Vec<String> = live.iter().map(|worker| format!("{} {}", worker.id, worker.stands())).collect();
     Progress::Waiting(if seen.is_empty() { "not visible yet".to_owned() } else { seen.join(", ") })
 }
 
@@ -197,7 +215,9 @@ pub(crate) mod tests {
             generation: slot.map(|_| 1),
             lifetime: None,
             phase: None,
+            timeline: None,
             state_reason: None,
+            state_message: None,
         }
     }
 
@@ -253,6 +273,27 @@ pub(crate) mod tests {
         // Another racer ended ours as the later one: the survivor does.
         let replaced = [gone[0].clone(), worker("i-0", State::Running, Some(0), 0)];
         assert_eq!(progress(&replaced, &ours, 1, Goal::Running), Progress::Done);
+    }
+
+    #[test]
+    fn a_wait_for_ready_ends_with_what_the_box_says() {
+        let ours = launched(&["i-1"]);
+        let mut one = worker("i-1", State::Running, Some(0), 0);
+        let mut look = |phase: &str, timeline: Option<&str>| {
+            one.phase = Some(phase.to_owned());
+            one.timeline = timeline.map(str::to_owned);
+            format!("{:?}", progress(std::slice::from_ref(&one), &ours, 1, Goal::Ready))
+                .chars()
+                .take(40)
+                .collect::<String>()
+        };
+        assert_eq!(look("pulling", Some("booting=5 pulling=9")), "Waiting(\"i-1 pulling (9 s)\")");
+        assert_eq!(look("pulling", None), "Waiting(\"i-1 pulling\")");
+        assert_eq!(look("ready", None), "Done");
+        assert!(look("failed:pulling:no image", None).starts_with("Ending(Worker"));
+        assert!(look("draining:interruption", None).starts_with("Ending(Worker"));
+        let failed = [one.clone()];
+        assert_eq!(progress(&failed, &ours, 1, Goal::Running), Progress::Done, "running is all that was asked for");
     }
 
     #[test]

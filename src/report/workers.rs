@@ -73,7 +73,8 @@ impl Row {
     }
 }
 
-fn rfc3339(time: Timestamp) -> String {
+/// As every time is written.
+pub(crate) fn rfc3339(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

@@ -15,7 +15,8 @@ use aws_sdk_ec2::types::{
 use super::{Action, Change, Kind, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
 use crate::cloud::{Cloud, Failure, call, lacking, pages, poll};
 use crate::decide::classify::Class;
-use crate::decide::names::{self, TAG_GENERATION, TAG_LAUNCHERS, TAG_PARAMETERS};
+use crate::decide::names::{self, TAG_GENERATION, TAG_LAST, TAG_LAUNCHERS, TAG_PARAMETERS};
+use crate::decide::phase::LastWord;
 use crate::error::{Error, Result};
 use crate::market::filter;
 use crate::spec::WorkerName;
@@ -70,6 +71,8 @@ pub struct Observed {
     pub parameters: Option<String>,
     /// Roles that were given leave to launch from it.
     pub launchers: Option<String>,
+    /// What the last worker that ended has left.
+    pub last_word: Option<LastWord>,
     /// The pinned image.
     pub image: Option<String>,
     /// What a launch by name alone gives.
@@ -197,6 +200,7 @@ fn read(found: &LaunchTemplate, version: Option<&LaunchTemplateVersion>, stack: 
         generation: tag(TAG_GENERATION).and_then(|value| value.parse().ok()).unwrap_or(1),
         parameters: tag(TAG_PARAMETERS),
         launchers: tag(TAG_LAUNCHERS),
+        last_word: tag(TAG_LAST).and_then(|text| LastWord::parse(&text)),
         image: data.and_then(|data| data.image_id()).map(str::to_owned),
         target,
         ami,
@@ -451,6 +455,18 @@ pub async fn set_generation(cloud: &Cloud, id: &str, generation: u64) -> Result<
     )
 }
 
+/// Writes the last word of a worker that is being ended from outside.
+///
+/// # Errors
+/// The call's failure.
+pub async fn set_last_word(cloud: &Cloud, id: &str, word: &LastWord) -> Result<()> {
+    let tag = ec2_tags(&[(TAG_LAST.to_owned(), word.to_string().trim_end().to_owned())]);
+    call("CreateTags", cloud.ec2.create_tags().resources(id).set_tags(Some(tag)).send())
+        .await
+        .map(drop)
+        .map_err(|failure| failure.doing(&format!("leaving the last word of {} on {id}", word.worker)))
+}
+
 /// Removes a template with all its versions.
 ///
 /// # Errors
@@ -480,6 +496,7 @@ mod tests {
             generation: 1,
             parameters: None,
             launchers: None,
+            last_word: None,
             image: Some(wish.content.image.clone()),
             target: Some(wish.content.target.clone()),
             ami: Some(wish.ami.clone()),

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
 use super::pairs;
@@ -90,7 +92,9 @@ fn read(instance: &Instance) -> Option<Worker> {
         generation: tag(names::TAG_GENERATION).and_then(|value| value.parse().ok()),
         lifetime: tag(names::TAG_LIFETIME).and_then(|value| value.parse().ok()),
         phase: tag(names::TAG_PHASE).map(str::to_owned),
+        timeline: tag(names::TAG_TIMELINE).map(str::to_owned),
         state_reason: instance.state_reason().and_then(|reason| reason.code()).map(str::to_owned),
+        state_message: instance.state_reason().and_then(|reason| reason.message()).map(str::to_owned),
     })
 }
 
@@ -192,6 +196,77 @@ pub async fn cancel_requests(cloud: &Cloud, ids: &[String]) -> Result<()> {
         Ok(_) => Ok(()),
         Err(failure) if failure.class == Class::NotFound => Ok(()),
         Err(failure) => Err(failure.doing(&format!("cancelling the Spot requests {}", ids.join(", ")))),
+    }
+}
+
+/// A Spot request, as far as it says why its worker ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct SpotRequest {
+    /// `sir-…`.
+    pub id: String,
+    /// `open`, `active`, `closed`, `cancelled`, `failed`.
+    pub state: String,
+    /// AWS's status code, such as `instance-terminated-by-price`.
+    pub status: String,
+    /// AWS's sentence to it.
+    pub message: String,
+    #[serde(skip)]
+    instance: Option<String>,
+}
+
+impl SpotRequest {
+    /// Whether it launched this worker.
+    #[must_use]
+    pub fn is_of(&self, worker: &str) -> bool {
+        self.instance.as_deref() == Some(worker)
+    }
+}
+
+/// The stack's Spot requests that AWS still knows; a closed one for about four hours.
+///
+/// # Errors
+/// A call's failure.
+pub async fn requests(cloud: &Cloud, stack: &WorkerName) -> Result<Vec<SpotRequest>> {
+    let by = filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()]);
+    let request = cloud.ec2.describe_spot_instance_requests().filters(by);
+    let found = pages("DescribeSpotInstanceRequests", request.into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing(&format!("looking for the Spot requests of stack `{stack}`")))?;
+    let requests = found.iter().flat_map(|page| page.spot_instance_requests());
+    Ok(requests
+        .filter_map(|request| {
+            Some(SpotRequest {
+                id: request.spot_instance_request_id()?.to_owned(),
+                state: request.state().map_or_else(String::new, |state| state.as_str().to_owned()),
+                status: request.status().and_then(|status| status.code()).unwrap_or_default().to_owned(),
+                message: request.status().and_then(|status| status.message()).unwrap_or_default().to_owned(),
+                instance: request.instance_id().map(str::to_owned),
+            })
+        })
+        .collect())
+}
+
+/// What the box printed on its console; `None` where AWS has nothing, or has forgotten the instance.
+///
+/// # Errors
+/// A call's failure.
+pub async fn console(cloud: &Cloud, id: &str) -> Result<Option<String>> {
+    let ask = async |latest: bool| {
+        let request = cloud.ec2.get_console_output().instance_id(id).latest(latest);
+        call("GetConsoleOutput", request.send()).await
+    };
+    let answer = match ask(true).await {
+        // Types that are no Nitro ones (p3, g3) know no `latest`: AWS's answer is then some minutes old.
+        Err(failure) if failure.code.as_deref() == Some("UnsupportedOperation") => ask(false).await,
+        other => other,
+    };
+    match answer {
+        Ok(answer) => {
+            let bytes = answer.output().and_then(|text| STANDARD.decode(text.trim()).ok());
+            Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).filter(|text| !text.is_empty()))
+        }
+        Err(failure) if failure.class == Class::NotFound => Ok(None),
+        Err(failure) => Err(failure.doing(&format!("reading the console of {id}"))),
     }
 }
 

@@ -1,0 +1,193 @@
+//! `down` and `destroy`: ends workers, then removes the foundation.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::cloud::{Cloud, poll};
+use crate::decide::names;
+use crate::decide::phase::LastWord;
+use crate::decide::workers::{State, Worker};
+use crate::error::{Error, Result};
+use crate::journal::Journal;
+use crate::resource::{Action, Change, Kind, launch_template, launchers, parameters, role, security_group, worker};
+use crate::spec::WorkerName;
+use crate::ui::Ui;
+
+/// Which workers are to end, and how far to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Down<'a> {
+    /// The stack.
+    pub stack: &'a WorkerName,
+    /// These workers; none named: all of them.
+    pub only: &'a [String],
+    /// How long to wait until they are gone; `None`: not at all.
+    pub limit: Option<Duration>,
+    /// Whether the launch template stays, and with it the last word of the worker that was launched last.
+    pub template_stays: bool,
+}
+
+/// What `down` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Downed {
+    /// Instances that were told to end.
+    pub terminated: Vec<String>,
+    /// Requests that were cancelled.
+    pub cancelled: Vec<String>,
+}
+
+/// Ends these workers, or all of the stack, and moves the generation on, so that the next `up` asks with new tokens. What
+/// was told to end is in `done` as soon as it was.
+///
+/// # Errors
+/// An id that is not this stack's; a call's failure; the time ran out.
+pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) -> Result<()> {
+    let Down { stack, only, .. } = order;
+    let (mut workers, templates, requests) = futures::try_join!(
+        worker::observe(cloud, stack),
+        launch_template::observe(cloud, stack),
+        worker::open_requests(cloud, stack, &[])
+    )?;
+    let template = templates.spot.filter(launch_template::Observed::is_ours);
+    if !any_lives(&workers) && order.limit.is_some() && template.is_some() {
+        // An `up` that was killed a moment ago may have launched what no read shows yet.
+        let look = poll::poll(poll::UNSEEN, async || {
+            workers = worker::observe(cloud, stack).await?;
+            Ok::<_, Error>(if any_lives(&workers) { poll::Look::Done(()) } else { poll::Look::Again })
+        });
+        let _ = look.await?;
+    }
+    if let Some(unknown) = only.iter().find(|id| !workers.iter().any(|worker| worker.id == **id)) {
+        return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
+            .hint(format!("its workers: spotctl status --name {stack}")));
+    }
+    let is_meant = |worker: &&Worker| !worker.state.is_over() && (only.is_empty() || only.contains(&worker.id));
+    let meant: Vec<&Worker> = workers.iter().filter(is_meant).collect();
+    let ids: Vec<&str> = meant.iter().map(|worker| worker.id.as_str()).collect();
+    let requests = if only.is_empty() { requests } else { Vec::new() };
+    let move_on = async {
+        match template.as_ref().filter(|_| !ids.is_empty()) {
+            Some(found) => launch_template::set_generation(cloud, &found.id, found.generation + 1).await,
+            None => Ok(()),
+        }
+    };
+    let leave_word = async || match template.as_ref().filter(|_| order.template_stays).zip(meant.last()) {
+        Some((found, worker)) => {
+            let word = LastWord::of(&worker.id, Timestamp::now(), "draining:down", worker.timeline.as_deref());
+            launch_template::set_last_word(cloud, &found.id, &word).await
+        }
+        None => Ok(()),
+    };
+    let at_once = async { if order.limit.is_none() { leave_word().await } else { Ok(()) } };
+    let (ended, cancelled, moved, said) = futures::join!(
+        worker::terminate(cloud, &ids, |id| done.terminated.push(id.to_owned())),
+        worker::cancel_requests(cloud, &requests),
+        move_on,
+        at_once
+    );
+    ended?;
+    cancelled?;
+    done.cancelled = requests;
+    moved.and(said)?;
+    let Some(limit) = order.limit else { return Ok(()) };
+    // Those that were ending already are waited for too: `down` is over when nothing is left.
+    let over = |worker: &&Worker| worker.state == State::ShuttingDown;
+    let ending = workers.iter().filter(over).filter(|_| only.is_empty()).map(|worker| worker.id.clone());
+    let pending: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).chain(ending).collect();
+    wait_until_gone(cloud, stack, &pending, limit, ui).await?;
+    // After the box's own, which a shutdown from outside makes it leave, and which knows less.
+    leave_word().await
+}
+
+fn any_lives(workers: &[Worker]) -> bool {
+    workers.iter().any(|worker| worker.state.is_live())
+}
+
+async fn wait_until_gone(
+    cloud: &Cloud,
+    stack: &WorkerName,
+    pending: &BTreeSet<String>,
+    limit: Duration,
+    ui: &Ui,
+) -> Result<()> {
+    if pending.is_empty() {
+        return Ok(());
+    }
+    let label = |left: usize| {
+        let workers = if left == 1 { "1 worker has".to_owned() } else { format!("{left} workers have") };
+        format!("waiting until {workers} ended")
+    };
+    let mut waiting = ui.wait(&label(pending.len()));
+    let pace = poll::Pace { limit, ..poll::STATE };
+    worker::gone(cloud, stack, pending, pace, |workers| {
+        let is_left = |worker: &&Worker| pending.contains(&worker.id) && worker.state != State::Terminated;
+        let left = workers.iter().filter(is_left).count();
+        if left > 0 {
+            waiting.update(&label(left));
+        }
+    })
+    .await
+    .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))
+}
+
+/// Removes everything the stack made, workers excepted: they are gone by now. Answers what was removed.
+///
+/// # Errors
+/// The first failure, after everything under way has ended.
+pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Result<()> {
+    let (groups, role, templates, names) = futures::try_join!(
+        security_group::observe(cloud, stack),
+        role::observe(cloud, stack),
+        launch_template::observe(cloud, stack),
+        parameters::owned_names(cloud, stack)
+    )?;
+    let deleted = |kind: Kind, name: &str, id: Option<&str>| {
+        journal.changed(Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned)));
+    };
+    let templates = async {
+        let tagged =
+            templates.spot.as_ref().filter(|found| found.is_ours()).and_then(|found| found.launchers.as_deref());
+        for name in launchers::destroy(cloud, stack, tagged).await? {
+            deleted(Kind::RolePolicy, &name, None);
+        }
+        for found in [&templates.spot, &templates.any_market].into_iter().flatten().filter(|found| found.is_ours()) {
+            launch_template::destroy(cloud, &found.id).await?;
+            deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));
+        }
+        Ok::<_, Error>(())
+    };
+    let groups = async {
+        for group in security_group::owned(&groups) {
+            security_group::destroy(cloud, group).await?;
+            deleted(Kind::SecurityGroup, &names::base(stack), Some(&group.id));
+        }
+        Ok::<_, Error>(())
+    };
+    let role_gone = async {
+        role::destroy(cloud, stack, &role).await?;
+        for kind in role::owned(&role) {
+            deleted(kind, &names::role(stack, &cloud.region), None);
+        }
+        Ok::<_, Error>(())
+    };
+    let values = async {
+        let names: Vec<String> = names.into_iter().collect();
+        parameters::delete(cloud, &names).await?;
+        for name in &names {
+            deleted(Kind::Parameter, name, None);
+        }
+        Ok::<_, Error>(())
+    };
+    // Nobody can launch from the template any more; what was launched until now is ended before its role goes.
+    templates.await?;
+    let late = worker::observe(cloud, stack).await?;
+    let late: Vec<&str> = late.iter().filter(|found| !found.state.is_over()).map(|found| found.id.as_str()).collect();
+    if !late.is_empty() {
+        worker::terminate(cloud, &late, |id| deleted(Kind::Instance, id, Some(id))).await?;
+        let late = late.into_iter().map(str::to_owned).collect();
+        worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await?;
+    }
+    let (groups, role_gone, values) = futures::join!(groups, role_gone, values);
+    groups.and(role_gone).and(values)
+}
