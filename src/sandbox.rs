@@ -1,4 +1,5 @@
-//! An embedded AWS that behaves: a small model of the slice of AWS that spotctl uses, behind AWS's own wire protocols.
+//! An embedded AWS that behaves: a small model of the slice of AWS that spotctl uses, and of what its workers' containers
+//! come from and work on (a registry, queues), behind AWS's own wire protocols.
 //!
 //! It serves two ways: in process, as the SDK's HTTP client ([`client`]), and on a loopback port for boto3, the AWS CLI and
 //! others ([`serve`]). It is a model, not AWS: its rules follow AWS's documentation where no public emulator has them
@@ -21,10 +22,12 @@ use jiff::Timestamp;
 pub mod call;
 pub mod client;
 pub mod ec2;
+pub mod ecr;
 pub mod iam;
 pub mod route;
 pub mod serve;
 pub mod service_quotas;
+pub mod sqs;
 pub mod ssm;
 pub mod sts;
 pub mod weather;

@@ -13,7 +13,7 @@ use super::ec2::catalog;
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
-use super::{ec2, iam, service_quotas, ssm, sts};
+use super::{ec2, ecr, iam, service_quotas, sqs, ssm, sts};
 
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -27,6 +27,8 @@ enum Service {
     Sts,
     Ssm,
     Quotas,
+    Sqs,
+    Ecr,
 }
 
 impl Service {
@@ -37,14 +39,16 @@ impl Service {
             "sts" => Self::Sts,
             "ssm" => Self::Ssm,
             "servicequotas" => Self::Quotas,
+            "sqs" => Self::Sqs,
+            "ecr" => Self::Ecr,
             _ => return None,
         })
     }
 
-    const ALL: [Self; 5] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas];
+    const ALL: [Self; 7] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr];
 
     fn speaks_json(self) -> bool {
-        matches!(self, Self::Ssm | Self::Quotas)
+        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr)
     }
 
     /// One that speaks as the client does, for refusals before it is known whom the request is for: a client that speaks
@@ -73,7 +77,7 @@ pub fn operation(request: &Request<Bytes>) -> Option<String> {
 
 /// Answers a request. A refusal leaves the world as it was.
 pub fn answer(world: &mut World, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
-    let request_id = request_id(world);
+    let request_id = world.new_uuid();
     let Some((region, name)) = scope(request) else {
         let error = AwsError::new("MissingAuthenticationToken", "Request is missing Authentication Token").status(403);
         return failure(Service::speaking_like(request), &error, &request_id);
@@ -142,6 +146,8 @@ fn ask_query(service: Service, call: &mut Call<'_>, input: &Query) -> Result<Vec
 fn ask_json(service: Service, call: &mut Call<'_>, body: &[u8]) -> Result<serde_json::Value, AwsError> {
     match service {
         Service::Ssm => ssm::handle(call, body),
+        Service::Sqs => sqs::handle(call, body),
+        Service::Ecr => ecr::handle(call, body),
         _ => service_quotas::handle(call, body),
     }
 }
@@ -168,7 +174,8 @@ fn throttled(service: Service) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
-        Service::Ssm | Service::Quotas => AwsError::new("ThrottlingException", "Rate exceeded"),
+        Service::Ssm | Service::Quotas | Service::Ecr => AwsError::new("ThrottlingException", "Rate exceeded"),
+        Service::Sqs => AwsError::new("RequestThrottled", "Rate exceeded").status(403),
     }
 }
 
@@ -192,20 +199,6 @@ pub fn fault(request: &Request<Bytes>, status: u16) -> Response<Bytes> {
         _ => AwsError::new("InternalError", "An internal error has occurred"),
     };
     failure(service, &error.status(status), "00000000-0000-4000-8000-00000000fa11")
-}
-
-/// In AWS's form; it keeps no order and means nothing.
-fn request_id(world: &mut World) -> String {
-    world.counter += 1;
-    let mixed = world.counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    format!(
-        "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-        mixed >> 32,
-        mixed & 0xffff,
-        mixed >> 20 & 0xfff,
-        mixed >> 8 & 0xfff,
-        world.counter
-    )
 }
 
 fn success(service: Service, request: &Request<Bytes>, body: Body, request_id: &str) -> Response<Bytes> {
@@ -247,19 +240,34 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             let namespace = if service == Service::Iam { IAM } else { STS };
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
-        Service::Ssm | Service::Quotas => {
-            // The query services' word for an operation that is not there is another than the JSON services'.
-            let code = if error.code == "InvalidAction" { "UnknownOperationException" } else { &error.code };
-            let body = json!({"__type": code, "message": error.message, "Message": error.message});
-            let body = body.to_string().into();
-            let mut response = respond(error.status, "application/x-amz-json-1.1", body, request_id);
-            if let Ok(code) = code.parse() {
-                response.headers_mut().insert("x-amzn-errortype", code);
-            }
-            return response;
+        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr => {
+            return json_failure(service, error, request_id);
         }
     };
     respond(error.status, "text/xml;charset=UTF-8", body.into(), request_id)
+}
+
+fn json_failure(service: Service, error: &AwsError, request_id: &str) -> Response<Bytes> {
+    // The query services' word for an operation that is not there is another than the JSON services'.
+    let code = if error.code == "InvalidAction" { "UnknownOperationException" } else { &error.code };
+    let (kind, named) = match service {
+        Service::Sqs => ("application/x-amz-json-1.0", format!("com.amazonaws.sqs#{code}")),
+        _ => ("application/x-amz-json-1.1", code.to_owned()),
+    };
+    let body = json!({"__type": named, "message": error.message, "Message": error.message});
+    let mut response = respond(error.status, kind, body.to_string().into(), request_id);
+    let mut insert = |name, value: &str| {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    insert("x-amzn-errortype", code);
+    if service == Service::Sqs {
+        // SQS spoke the query protocol once, and its clients still go by the codes of that time.
+        let whose = if error.status >= 500 { "Receiver" } else { "Sender" };
+        insert("x-amzn-query-error", &format!("{};{whose}", sqs::query_code(code)));
+    }
+    response
 }
 
 fn respond(status: u16, kind: &str, body: Bytes, request_id: &str) -> Response<Bytes> {
@@ -322,13 +330,26 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_of_sqs_has_the_code_of_the_query_protocol_beside_its_own() {
+        let mut request = request("sqs", r#"{"QueueName": "none"}"#);
+        request.headers_mut().insert("x-amz-target", "AmazonSQS.GetQueueUrl".parse().unwrap());
+        let response = answer(&mut World::default(), &request, Timestamp::UNIX_EPOCH);
+        assert_eq!(response.headers()["x-amzn-query-error"], "AWS.SimpleQueueService.NonExistentQueue;Sender");
+        assert_eq!(response.headers()["content-type"], "application/x-amz-json-1.0");
+        let body = String::from_utf8_lossy(response.body()).into_owned();
+        assert!(body.contains(r#""__type":"com.amazonaws.sqs#QueueDoesNotExist""#), "{body}");
+        let fault = String::from_utf8_lossy(fault(&request, 429).body()).into_owned();
+        assert!(fault.contains("RequestThrottled"), "{fault}");
+    }
+
+    #[test]
     fn who_is_refused_before_any_service_is_refused_in_his_own_protocol() {
-        for (service, code) in [(None, "MissingAuthenticationToken"), (Some("ecr"), "UnknownService")] {
+        for (service, code) in [(None, "MissingAuthenticationToken"), (Some("s3"), "UnknownService")] {
             let mut request = service.map_or_else(|| Request::new(Bytes::new()), |name| request(name, "{}"));
             let ask = |request: &Request<Bytes>| answer(&mut World::default(), request, Timestamp::UNIX_EPOCH);
             let xml = ask(&request);
             assert!(String::from_utf8_lossy(xml.body()).contains(&format!("<Code>{code}</Code>")));
-            request.headers_mut().insert("x-amz-target", "X.DescribeRepositories".parse().unwrap());
+            request.headers_mut().insert("x-amz-target", "X.ListBuckets".parse().unwrap());
             let json = ask(&request);
             assert_eq!(json.headers()["x-amzn-errortype"], code);
             assert_eq!(json.status(), xml.status());

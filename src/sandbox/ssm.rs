@@ -7,14 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::call::{AwsError, Call};
 use super::ec2::catalog;
-use super::wire::json;
+use super::wire::json::{self, time};
 use super::world::ACCOUNT;
 
 mod describe;
@@ -142,13 +140,6 @@ fn arn(region: &str, name: &str, is_public: bool) -> String {
     format!("arn:aws:ssm:{region}:{account}:parameter/{}", name.strip_prefix('/').unwrap_or(name))
 }
 
-/// Seconds of the epoch as JSON services write times.
-fn time(milliseconds: i64) -> Value {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of the epoch stay far below 2^52")]
-    let seconds = milliseconds as f64 / 1000.0;
-    seconds.into()
-}
-
 fn validation(message: impl Into<String>) -> AwsError {
     AwsError::new("ValidationException", message)
 }
@@ -164,11 +155,11 @@ fn page_size(asked: Option<i64>, most: usize) -> Result<usize, AwsError> {
     })
 }
 
-/// Tokens name the last item shown, so that what comes and goes between two pages shifts nothing.
+/// The name after which the asked page begins.
 fn after(token: Option<&str>) -> Result<Option<String>, AwsError> {
     let Some(token) = token else { return Ok(None) };
-    let decoded = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    decoded.map(Some).ok_or_else(|| AwsError::new("InvalidNextToken", "The specified token is not valid."))
+    let name = json::named_by(token);
+    name.map(Some).ok_or_else(|| AwsError::new("InvalidNextToken", "The specified token is not valid."))
 }
 
 /// An answer with a list and, when there may be more, a token.
@@ -176,7 +167,7 @@ fn page(name: &str, items: Vec<Value>, last: Option<&str>) -> Value {
     let mut answer = Map::new();
     answer.insert(name.to_owned(), Value::Array(items));
     if let Some(last) = last {
-        answer.insert("NextToken".to_owned(), STANDARD.encode(last).into());
+        answer.insert("NextToken".to_owned(), json::token(last).into());
     }
     Value::Object(answer)
 }

@@ -6,7 +6,7 @@ use super::wire::xml::{Element, leaf};
 use super::world::ACCOUNT;
 
 /// The one user's id, in IAM's form.
-const USER_ID: &str = "AIDASANDBOXSANDBOXSAN";
+pub const USER_ID: &str = "AIDASANDBOXSANDBOXSAN";
 
 /// Answers one STS call: the children of `<…Result>`.
 ///

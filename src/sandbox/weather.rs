@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::ec2::catalog;
+use super::ecr::images::{self, Reference};
 use super::route;
 use super::service_quotas::{self, CLASSES};
 use super::world::World;
@@ -26,6 +27,7 @@ Words:
                                   refuse: breaks it before; [after N] lets N through first; fail clear undoes
   throttle on|off                 AWS's bucket sizes
   clock +3h | clock reset         moves the clock
+  image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
   clear                           good weather";
 
 /// The weather now.
@@ -164,12 +166,18 @@ impl Weather {
 }
 
 /// Name, size and refill a second of an operation's bucket, after EC2's documented request throttling; Parameter Store's
-/// default throughput for writes.
+/// default throughput for writes. SQS promises nearly any number of calls for messages; three thousand is its word for FIFO.
 fn bucket(operation: &str) -> (&str, f64, f64) {
     match operation {
         "RunInstances" => ("RunInstances", 5.0, 2.0),
         "PutParameter" => ("PutParameter", 3.0, 3.0),
         "TerminateInstances" => ("TerminateInstances", 100.0, 5.0),
+        "SendMessage"
+        | "SendMessageBatch"
+        | "ReceiveMessage"
+        | "ChangeMessageVisibility"
+        | "DeleteMessage"
+        | "DeleteMessageBatch" => ("messages", 3000.0, 3000.0),
         _ if operation.starts_with("Describe") || operation.starts_with("Get") || operation.starts_with("List") => {
             ("read", 100.0, 20.0)
         }
@@ -256,12 +264,16 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.clock = weather.clock.saturating_add(sign * seconds);
             format!("the clock is {} s off", weather.clock)
         }
+        ["image", reference, size] => put_image(world, reference, size, None, now)?,
+        ["image", reference, size, region] => put_image(world, reference, size, Some(region), now)?,
+        ["no-image", reference] => remove_image(world, reference, None)?,
+        ["no-image", reference, region] => remove_image(world, reference, Some(region))?,
         _ => return Err(not_understood(&words)),
     };
     Ok(said)
 }
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 14] = [
     "quota",
     "dry",
     "wet",
@@ -273,6 +285,8 @@ const VERBS: [&str; 12] = [
     "fail",
     "throttle",
     "clock",
+    "image",
+    "no-image",
     "clear",
 ];
 
@@ -378,19 +392,66 @@ fn set_quota(world: &mut World, quota: &str, region: Option<&str>, now: Timestam
             let known: Vec<&str> = CLASSES.iter().map(|(name, ..)| *name).collect();
             WeatherError::Words(format!("no quota class `{class}`; there are {}", known.join(", ")))
         })?;
-    let regions: Vec<String> = match region {
-        Some(name) if catalog::regions().iter().any(|known| known == name) => vec![name.to_owned()],
-        Some(name) => return Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
-        None => catalog::regions().to_vec(),
-    };
     let now = world.weather.now(now);
-    for name in regions {
+    for name in regions(region)? {
         let quotas = &mut world.region(&name).quotas;
         // What was approved by now comes first, else it would come after this and win.
         service_quotas::settle(quotas, now);
         quotas.applied.insert(code.to_owned(), value);
     }
     Ok(format!("the quota {code} is {value} vCPUs"))
+}
+
+/// The one that is named, or all.
+fn regions(named: Option<&str>) -> Result<Vec<String>, WeatherError> {
+    match named {
+        Some(name) if catalog::regions().iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
+        Some(name) => Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
+        None => Ok(catalog::regions().to_vec()),
+    }
+}
+
+fn put_image(
+    world: &mut World,
+    reference: &str,
+    size: &str,
+    region: Option<&str>,
+    now: Timestamp,
+) -> Result<String, WeatherError> {
+    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
+    let bytes = bytes(size)
+        .ok_or_else(|| WeatherError::Words(format!("`{size}` is not a size such as `1.5GiB`, `700MiB` or `512KiB`")))?;
+    let now = world.weather.now(now).as_millisecond();
+    for name in regions(region)? {
+        images::put(&mut world.region(&name).ecr, &reference, bytes, now);
+    }
+    Ok(format!("the registry has {reference} of {bytes} bytes"))
+}
+
+fn remove_image(world: &mut World, reference: &str, region: Option<&str>) -> Result<String, WeatherError> {
+    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
+    let mut was_there = false;
+    for name in regions(region)? {
+        was_there |= images::remove(&mut world.region(&name).ecr, &reference);
+    }
+    match was_there {
+        true => Ok(format!("the registry has no {reference}")),
+        false => Err(WeatherError::Words(format!("there was no image `{reference}`"))),
+    }
+}
+
+/// Whole bytes of a size with a unit, at least one; what is behind the point may have nine digits.
+fn bytes(text: &str) -> Option<u64> {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > 9 {
+        return None;
+    }
+    let scale = 10_u64.pow(u32::try_from(part.len()).ok()?);
+    let part = part.parse::<u64>().ok()?.checked_mul(unit)? / scale;
+    whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

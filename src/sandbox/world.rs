@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::weather::Weather;
-use super::{ec2, iam, service_quotas, ssm};
+use super::{ec2, ecr, iam, service_quotas, sqs, ssm};
 
 /// The sandbox's one account.
 pub const ACCOUNT: &str = "123456789012";
@@ -32,6 +32,12 @@ pub struct Region {
     pub ssm: ssm::State,
     /// Service Quotas.
     pub quotas: service_quotas::State,
+    /// Queues.
+    #[serde(default)] // A state of an older version lacks what came later.
+    pub sqs: sqs::State,
+    /// The registry.
+    #[serde(default)]
+    pub ecr: ecr::State,
 }
 
 impl World {
@@ -46,5 +52,35 @@ impl World {
         // Spread, so that ids do not look like neighbours; the counter keeps them apart.
         let mixed = self.counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         format!("{prefix}-0{mixed:016x}")
+    }
+
+    /// A new UUID: of a request, of a message. It keeps no order and means nothing.
+    pub fn new_uuid(&mut self) -> String {
+        self.counter += 1;
+        let mixed = self.counter.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        format!(
+            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
+            mixed >> 32,
+            mixed & 0xffff,
+            mixed >> 20 & 0xfff,
+            mixed >> 8 & 0xfff,
+            self.counter
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_from_before_there_were_queues_and_a_registry_is_read() {
+        let mut state =
+            serde_json::to_value(World { regions: [("r".to_owned(), Region::default())].into(), ..World::default() })
+                .unwrap();
+        let region = state["regions"]["r"].as_object_mut().unwrap();
+        assert!(region.remove("sqs").is_some() && region.remove("ecr").is_some());
+        let world: World = serde_json::from_value(state).unwrap();
+        assert!(world.regions["r"].sqs.queues.is_empty() && world.regions["r"].ecr.repositories.is_empty());
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::sandbox::ec2::state::{Instance, LaunchData};
 use crate::sandbox::service_quotas;
+use crate::sandbox::world::Region;
 
 fn say(world: &mut World, text: &str) -> Result<String, WeatherError> {
     let words: Vec<String> = text.split(' ').map(str::to_owned).collect();
@@ -54,6 +55,16 @@ fn words_that_are_not_understood_say_what_is() {
         ("quota Q=1", "no quota class `Q`"),
         ("fail RunInstances 200 1", "not an HTTP status"),
         ("interrupt i-1", "no instance"),
+        ("imge team/worker:1 1GiB", "did you mean `image`"),
+        ("image team/worker:1", "not how `image` goes"),
+        ("image worker 1GiB", "no image such as `team/worker:1`"),
+        ("image Worker:1 1GiB", "no image such as"),
+        ("image worker:1 1GB", "not a size"),
+        ("image worker:1 0MiB", "not a size"),
+        ("image worker:1 1.GiB", "not a size"),
+        ("image worker:1 99999999999GiB", "not a size"),
+        ("image worker:1 1GiB us-east-9", "no region"),
+        ("no-image worker:1", "there was no image"),
     ] {
         let error = say(&mut world, text).unwrap_err().to_string();
         assert!(error.contains(part), "{text}: {error}");
@@ -93,10 +104,12 @@ fn a_failure_may_be_of_any_modelled_operation() {
         "GetCallerIdentity",
         "PutParameter",
         "GetServiceQuota",
+        "ReceiveMessage",
+        "GetAuthorizationToken",
     ] {
         say(&mut world, &format!("fail {operation} refuse 1")).unwrap();
     }
-    assert_eq!(world.weather.faults.len(), 7);
+    assert_eq!(world.weather.faults.len(), 9);
 }
 
 #[test]
@@ -145,6 +158,26 @@ fn a_quota_that_is_set_outlives_an_increase_that_was_approved_before() {
     say(&mut world, "quota G=0 us-east-1").unwrap();
     let limit = service_quotas::limit(&world.region("us-east-1").quotas, "L-3819A6DF", Timestamp::UNIX_EPOCH);
     assert!(limit.abs() < f64::EPSILON, "{limit}");
+}
+
+#[test]
+fn an_image_is_in_the_region_that_is_named_or_in_all() {
+    let mut world = World::default();
+    let sizes = |world: &World| {
+        let of = |(name, region): (&String, &Region)| {
+            let repository = region.ecr.repositories.get("team/worker")?;
+            Some(format!("{name}={}", repository.images.values().map(|image| image.size.to_string()).next()?))
+        };
+        world.regions.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    say(&mut world, "image team/worker:1 1.5GiB us-east-1").unwrap();
+    assert_eq!(sizes(&world), ["us-east-1=1610612736"]);
+    say(&mut world, "no-image team/worker:1 us-east-1").unwrap();
+    say(&mut world, "image team/worker:1 0.25KiB").unwrap();
+    assert_eq!(sizes(&world).len(), catalog::regions().len());
+    assert!(sizes(&world).iter().all(|size| size.ends_with("=256")));
+    say(&mut world, "no-image team/worker:1").unwrap();
+    assert!(sizes(&world).is_empty());
 }
 
 #[test]
