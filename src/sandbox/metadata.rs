@@ -1,8 +1,9 @@
-//! The instance metadata service.
+//! The instance metadata service, and the two doors through which a box that runs elsewhere tells what became of it.
 //!
 //! Each instance has a base address of its own, [`DOOR`] and its id, because here is no 169.254.169.254 that would know who
-//! asks. Below `latest/` it is IMDS as AWS documents it. It owns what may be read and with which token. It must not know
-//! what the role may do: it hands out a session of it.
+//! asks. Below `latest/` it is IMDS as AWS documents it; beside that, `POST console` adds to what `GetConsoleOutput` answers
+//! and `POST shutdown` says that the operating system has shut down. It owns what may be read and with which token. It must
+//! not know what the role may do: it hands out a session, and `authorize` holds it to the role's policies.
 //!
 //! What AWS does oddly: a directory answers with and without the slash at its end; an interruption shows itself as a path
 //! that was not there before; a token that is wrong is refused also where none is needed. How many network hops an answer
@@ -18,9 +19,9 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 
-use super::ec2::instances::answer::mac_address;
-use super::ec2::placement::{interruption_of, state_of};
-use super::ec2::state::Instance;
+use super::ec2::instances::{self, answer::mac_address};
+use super::ec2::placement::{instance_initiated, interruption_of, settle, state_of};
+use super::ec2::state::{Instance, State};
 use super::world::{ACCOUNT, World};
 use super::{Reply, iam, sts};
 
@@ -50,16 +51,40 @@ pub fn answer(world: &mut World, request: &Request<Bytes>, now: Timestamp) -> Re
 fn respond(world: &mut World, request: &Request<Bytes>, now: Timestamp) -> Option<Response<Bytes>> {
     let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
     let (id, path) = path.strip_prefix(DOOR)?.split_once('/')?;
-    let (region, home) = world.regions.iter().find(|(_, home)| home.ec2.instances.contains_key(id))?;
+    let (region, home) = world.regions.iter_mut().find(|(_, home)| home.ec2.instances.contains_key(id))?;
     let region = region.clone();
-    let instance = home.ec2.instances.get(id)?;
+    let instance = home.ec2.instances.get_mut(id)?;
     if !state_of(instance, now).is_alive() {
         return None;
     }
-    if let Some(refusal) = refusal(instance, id, request, path, now) {
-        return Some(refusal);
+    match (request.method(), path) {
+        (&Method::POST, "console") => {
+            instances::add_to_console(instance, &String::from_utf8_lossy(request.body()));
+            Some(text(StatusCode::OK, ""))
+        }
+        (&Method::POST, "shutdown") => Some(shut_down(&mut home.ec2, id, now)),
+        _ => {
+            if let Some(refusal) = refusal(instance, id, request, path, now) {
+                return Some(refusal);
+            }
+            Some(read(world, (&region, id), path, now))
+        }
     }
-    Some(read(world, (&region, id), path, now))
+}
+
+/// The operating system has ended, which is the end of an instance that was launched so.
+fn shut_down(state: &mut State, id: &str, now: Timestamp) -> Response<Bytes> {
+    let Some(instance) = state.instances.get_mut(id) else { return text(StatusCode::NOT_FOUND, "") };
+    if instance.data.shutdown_behavior.as_deref() != Some("terminate") {
+        let message = "this instance would stop, and stopped ones are not modelled here: launch it with \
+                       InstanceInitiatedShutdownBehavior terminate";
+        return text(StatusCode::NOT_IMPLEMENTED, message);
+    }
+    instance.ending_at = Some(now.as_second());
+    instance.end_reason = Some(instance_initiated());
+    // Its Spot request follows at once.
+    settle(state, now);
+    text(StatusCode::OK, "")
 }
 
 /// All that is said before a path is looked at, the making of a token included.

@@ -92,6 +92,15 @@ pub fn interruption_of(instance: &Instance) -> Option<i64> {
     instance.interrupted_at.map(|notice| notice + NOTICE)
 }
 
+/// Why an instance ends whose operating system has shut down. EC2 tells no transition of it.
+pub fn instance_initiated() -> EndReason {
+    EndReason {
+        code: "Client.InstanceInitiatedShutdown".to_owned(),
+        message: "Client.InstanceInitiatedShutdown: Instance initiated shutdown".to_owned(),
+        transition: String::new(),
+    }
+}
+
 /// Why an instance ends that somebody terminated.
 pub fn user_initiated(now: Timestamp) -> EndReason {
     EndReason {

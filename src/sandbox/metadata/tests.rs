@@ -252,3 +252,50 @@ fn who_ends_or_never_was_answers_nothing() {
     it.id = "i-00000000000000000".to_owned();
     assert_eq!(it.ask(Method::PUT, "latest/api/token", &[(TOKEN_TTL, "60")], ""), None, "unknown");
 }
+
+#[test]
+fn what_the_box_writes_stands_behind_its_boot_and_of_much_the_end_is_kept() {
+    let mut it = Worker::usual();
+    it.at += 10;
+    let console = |it: &mut Worker| {
+        let id = it.id.clone();
+        let answer = it.call("ec2", &format!("Action=GetConsoleOutput&InstanceId={id}"));
+        String::from_utf8(STANDARD.decode(between(&answer, "<output>")).unwrap()).unwrap()
+    };
+    assert!(console(&mut it).contains("user data is not run"));
+    for line in ["one\n", "tw\u{f6}\n"] {
+        assert_eq!(it.ask(Method::POST, "console", &[], line), Some((200, String::new())));
+    }
+    let text = console(&mut it);
+    assert!(text.ends_with("login:\r\none\ntw\u{f6}\n") && !text.contains("user data is not run"), "{text}");
+    it.ask(Method::POST, "console", &[], &"\u{f6}".repeat(40_000));
+    it.ask(Method::POST, "console", &[], "!");
+    let kept = &it.world.regions["us-east-1"].ec2.instances[&it.id].console;
+    assert_eq!(kept.len(), 65_535, "whole characters only");
+    let text = console(&mut it);
+    assert!(text.len() == 65_536 && text.ends_with("\u{f6}!"), "{}", text.len());
+}
+
+#[test]
+fn a_box_that_shuts_down_is_terminated_where_it_was_launched_so() {
+    let mut it = Worker::new("");
+    assert_eq!(it.ask(Method::POST, "shutdown", &[], "").unwrap().0, 501, "it would stop");
+    assert_eq!(it.get("latest/meta-data/instance-id").0, 200, "it still runs");
+    let mut it = Worker::new("InstanceInitiatedShutdownBehavior=terminate");
+    assert_eq!(it.ask(Method::POST, "shutdown", &[], ""), Some((200, String::new())));
+    assert_eq!(it.ask(Method::POST, "shutdown", &[], ""), None, "it ends already");
+    let id = it.id.clone();
+    let told = it.call("ec2", &format!("Action=DescribeInstances&InstanceId.1={id}"));
+    for part in [
+        "<name>shutting-down</name>",
+        "<code>Client.InstanceInitiatedShutdown</code>",
+        "<message>Client.InstanceInitiatedShutdown: Instance initiated shutdown</message>",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let requests = it.call("ec2", "Action=DescribeSpotInstanceRequests");
+    assert!(requests.contains("<code>instance-terminated-by-user</code>"), "{requests}");
+    it.at += 2;
+    let told = it.call("ec2", &format!("Action=DescribeInstances&InstanceId.1={id}"));
+    assert!(told.contains("<name>terminated</name>"), "{told}");
+}
