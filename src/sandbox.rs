@@ -24,6 +24,7 @@ pub mod client;
 pub mod ec2;
 pub mod ecr;
 pub mod iam;
+pub mod metadata;
 pub mod route;
 pub mod serve;
 pub mod service_quotas;
@@ -126,6 +127,17 @@ impl Sandbox {
             wait(latency).await;
         }
         Ok(reply)
+    }
+
+    /// Answers one request to an instance's metadata service. It is not AWS's network, and no weather of calls reaches it.
+    ///
+    /// # Errors
+    /// The state cannot be read or written.
+    pub fn metadata(&self, request: &Request<Bytes>) -> io::Result<Reply> {
+        self.change(|world| {
+            let now = world.weather.now(Timestamp::now());
+            metadata::answer(world, request, now)
+        })
     }
 
     /// Runs `change` alone on the state.

@@ -141,6 +141,13 @@ pub fn profile_for_ec2(
     (now.as_second() >= usable_at).then(|| (profile.arn(name), profile.id.clone(), role))
 }
 
+/// The role in the profile with this ARN, while both are there.
+#[must_use]
+pub fn role_in(state: &State, profile_arn: &str) -> Option<String> {
+    let (_, profile) = state.profiles.iter().find(|(name, profile)| profile.arn(name) == profile_arn)?;
+    profile.role.clone().filter(|role| state.roles.contains_key(role))
+}
+
 /// An id in IAM's form, such as `AROA0123456789ABCDEF0`.
 fn new_id(call: &mut Call<'_>, prefix: &str) -> String {
     let id = call.world.new_id("");

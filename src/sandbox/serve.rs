@@ -1,7 +1,7 @@
 //! The sandbox on a loopback port, for clients that are no Rust SDK: boto3, the AWS CLI, Terraform, the box.
 //!
 //! Beside AWS's protocols it has a door of its own for the weather, `POST /_sandbox/set` and `/_sandbox/reset`, which
-//! [`control`] knocks at.
+//! [`control`] knocks at, and one for each instance's metadata service.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Reply, Sandbox};
+use super::{Reply, Sandbox, metadata};
 
 /// Larger than any request of AWS's that is modelled here: SQS takes 1 MiB of messages, which JSON's escapes may treble.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
@@ -48,6 +48,9 @@ async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Respon
         return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than anything that is modelled here"));
     };
     let request = Request::from_parts(parts, body.to_bytes());
+    if request.uri().path().starts_with(metadata::DOOR) {
+        return carried(sandbox.metadata(&request));
+    }
     if let Some(verb) = request.uri().path().strip_prefix("/_sandbox/") {
         return Ok(own_door(sandbox, request.method(), verb, request.body()));
     }
@@ -55,7 +58,11 @@ async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Respon
     if request.method() == Method::GET && !request.headers().contains_key(http::header::AUTHORIZATION) {
         return Ok(text(StatusCode::OK, "spotctl sandbox: an embedded AWS"));
     }
-    match sandbox.respond(&request).await {
+    carried(sandbox.respond(&request).await)
+}
+
+fn carried(reply: io::Result<Reply>) -> Result<Response<Full<Bytes>>, Dropped> {
+    match reply {
         Ok(Reply::Answer(response)) => Ok(response.map(Full::new)),
         Ok(Reply::Dropped) => Err(Dropped),
         Err(error) => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())),
@@ -93,7 +100,7 @@ fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 
 /// No answer at all.
 #[derive(Debug, thiserror::Error)]
-#[error("the weather broke the connection")]
+#[error("nobody answers")]
 struct Dropped;
 
 /// Knocks at the own door of a served sandbox: `set` with words, one a line, or `reset`.
@@ -190,6 +197,15 @@ mod tests {
             control(&format!("http://{address}"), "set", "fail\nGetCallerIdentity\ndrop\n1").await.unwrap();
             assert_eq!(raw(&address, &call("GetCallerIdentity")).await, "");
             assert!(raw(&address, &call("GetCallerIdentity")).await.starts_with("HTTP/1.1 200"));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_metadata_service_that_is_not_there_is_a_connection_that_ends() {
+        served(async |address| {
+            let request = format!("GET {}i-1/latest/meta-data HTTP/1.1\r\nHost: x\r\n\r\n", metadata::DOOR);
+            assert_eq!(raw(&address, &request).await, "");
         })
         .await;
     }

@@ -1,12 +1,70 @@
-//! STS: who is asking. The sandbox has one user, whatever credentials a request is signed with.
+//! STS: who is asking, and the sessions of roles.
+//!
+//! It owns the sessions that boxes take their credentials from. They are remembered by their access key id after they have
+//! expired too: a key that nobody knows is the account's one user, who may do everything.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::call::{AwsError, Call};
 use super::wire::query::Query;
 use super::wire::xml::{Element, leaf};
-use super::world::ACCOUNT;
+use super::world::{ACCOUNT, World};
 
 /// The one user's id, in IAM's form.
 pub const USER_ID: &str = "AIDASANDBOXSANDBOXSAN";
+
+/// How long a session holds.
+const HOLDS: i64 = 3600;
+
+/// So long before its end an instance gets a new one: no client takes credentials that are about to expire.
+const RENEWED_BEFORE: i64 = 900;
+
+/// A role as an instance has taken it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The role's name.
+    pub role: String,
+    /// `i-…`, which is the session's name.
+    pub instance: String,
+    /// When.
+    pub issued_at: i64,
+    /// Until when.
+    pub expires_at: i64,
+}
+
+/// The access key id and the session that an instance has now: the one it had before, while that is fresh.
+pub fn session_of_instance(world: &mut World, role: &str, instance: &str, now: Timestamp) -> (String, Session) {
+    let now = now.as_second();
+    let is_fresh = |session: &Session| {
+        session.role == role && session.instance == instance && now < session.expires_at - RENEWED_BEFORE
+    };
+    if let Some((key, session)) = world.sessions.iter().find(|(_, session)| is_fresh(session)) {
+        return (key.clone(), session.clone());
+    }
+    // Twenty characters: the four of a temporary key and sixteen of an id.
+    let id = world.new_id("").trim_start_matches("-0").to_ascii_uppercase();
+    let key = format!("ASIA{id}");
+    let (role, instance) = (role.to_owned(), instance.to_owned());
+    let session = Session { role, instance, issued_at: now, expires_at: now + HOLDS };
+    world.sessions.insert(key.clone(), session.clone());
+    (key, session)
+}
+
+/// The secret of a key: forty characters, as AWS's are. No signature is checked, so it need not be one.
+#[must_use]
+pub fn secret(key: &str) -> String {
+    STANDARD.encode(Sha256::digest(format!("secret of {key}"))).chars().take(40).collect()
+}
+
+/// The session token of a key.
+#[must_use]
+pub fn token(key: &str) -> String {
+    STANDARD.encode(format!("sandbox session of {key}"))
+}
 
 /// Answers one STS call: the children of `<…Result>`.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::weather::Weather;
-use super::{ec2, ecr, iam, service_quotas, sqs, ssm};
+use super::{ec2, ecr, iam, service_quotas, sqs, ssm, sts};
 
 /// The sandbox's one account.
 pub const ACCOUNT: &str = "123456789012";
@@ -17,6 +17,9 @@ pub struct World {
     pub iam: iam::State,
     /// By name; made when first asked.
     pub regions: BTreeMap<String, Region>,
+    /// Of roles, by access key id.
+    #[serde(default)]
+    pub sessions: BTreeMap<String, sts::Session>,
     /// What `sandbox set` made.
     pub weather: Weather,
     /// Feeds ids.

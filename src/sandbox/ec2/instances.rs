@@ -252,7 +252,25 @@ fn one<'a>(call: &'a mut Call<'_>, id: &str) -> Result<(&'a State, &'a Instance)
     Ok((state, state.instances.get(id).ok_or_else(gone)?))
 }
 
-/// `GetConsoleOutput`: nothing while it starts, then what a boot of Linux leaves.
+/// As much of a console as EC2 keeps.
+const CONSOLE_SIZE: usize = 64 * 1024;
+
+/// Adds what the box writes on its console; of all that it wrote the end is kept.
+pub fn add_to_console(instance: &mut Instance, text: &str) {
+    instance.console.push_str(text);
+    instance.console = end_of(&instance.console).to_owned();
+}
+
+/// The last 64 KB, or as much less as makes whole characters.
+fn end_of(console: &str) -> &str {
+    let mut start = console.len().saturating_sub(CONSOLE_SIZE);
+    while !console.is_char_boundary(start) {
+        start += 1;
+    }
+    &console[start..]
+}
+
+/// `GetConsoleOutput`: nothing while it starts, then what a boot of Linux leaves and what the box has written itself.
 ///
 /// # Errors
 /// `InvalidInstanceID.NotFound`, `InvalidInstanceID.Malformed`.
@@ -265,7 +283,7 @@ pub fn console_output(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>
     let (_, instance) = one(call, &id)?;
     let mut answer = vec![leaf("instanceId", &id), leaf("timestamp", time(now.as_second()))];
     if state_of(instance, now) != InstanceState::Pending {
-        answer.push(leaf("output", STANDARD.encode(console(instance))));
+        answer.push(leaf("output", STANDARD.encode(end_of(&console(instance)))));
     }
     Ok(answer)
 }
@@ -282,12 +300,13 @@ fn console(instance: &Instance) -> String {
         "[    4.120077] cloud-init: Cloud-init running 'init'".to_owned(),
         "[    6.871346] cloud-init: Cloud-init running 'modules:final'".to_owned(),
     ];
-    if instance.data.user_data.is_some() {
+    // Where the box writes, somebody runs it.
+    if instance.data.user_data.is_some() && instance.console.is_empty() {
         lines.push("[    7.002114] cloud-init: user data is not run in this sandbox".to_owned());
     }
     lines.push("[    7.114590] cloud-init: Cloud-init finished".to_owned());
     lines.push(format!("{host} login:"));
-    lines.join("\r\n") + "\r\n"
+    lines.join("\r\n") + "\r\n" + &instance.console
 }
 
 /// `DescribeInstanceAttribute`: the attributes that no other operation tells.

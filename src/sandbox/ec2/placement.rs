@@ -84,8 +84,21 @@ pub fn state_of(instance: &Instance, now: Timestamp) -> InstanceState {
 
 /// When the instance begins to end, whether somebody asked for it or the interruption falls due before.
 fn end_of(instance: &Instance) -> Option<i64> {
-    let interruption = instance.interrupted_at.map(|notice| notice + NOTICE);
-    instance.ending_at.into_iter().chain(interruption).min()
+    instance.ending_at.into_iter().chain(interruption_of(instance)).min()
+}
+
+/// When AWS ends the instance that it has given notice to.
+pub fn interruption_of(instance: &Instance) -> Option<i64> {
+    instance.interrupted_at.map(|notice| notice + NOTICE)
+}
+
+/// Why an instance ends whose operating system has shut down. EC2 tells no transition of it.
+pub fn instance_initiated() -> EndReason {
+    EndReason {
+        code: "Client.InstanceInitiatedShutdown".to_owned(),
+        message: "Client.InstanceInitiatedShutdown: Instance initiated shutdown".to_owned(),
+        transition: String::new(),
+    }
 }
 
 /// Why an instance ends that somebody terminated.
@@ -100,7 +113,7 @@ pub fn user_initiated(now: Timestamp) -> EndReason {
 /// Writes down what fell due since the last call, and forgets what AWS would have forgotten.
 pub fn settle(state: &mut State, now: Timestamp) {
     for instance in state.instances.values_mut() {
-        let due = instance.interrupted_at.map(|notice| notice + NOTICE).filter(|due| *due <= now.as_second());
+        let due = interruption_of(instance).filter(|due| *due <= now.as_second());
         let Some(due) = due.filter(|due| instance.ending_at.is_none_or(|ending| *due < ending)) else { continue };
         instance.ending_at = Some(due);
         instance.end_reason = Some(EndReason {

@@ -327,6 +327,7 @@ fn make(call: &mut Call<'_>, launch: &Launch, number: i64, fingerprint: String) 
             architecture: launch.image.architecture.to_owned(),
             profile_arn: launch.profile.as_ref().map(|profile| profile.arn.clone()),
             profile_id: launch.profile.as_ref().map(|profile| profile.id.clone()),
+            console: String::new(),
         };
         let tagged = volumes.into_values().map(|volume| ("volume", volume));
         let tagged = tagged.chain([("instance", id.clone()), ("network-interface", interface)]);

@@ -298,6 +298,9 @@ pub struct Instance {
     pub profile_arn: Option<String>,
     /// Id of the instance profile.
     pub profile_id: Option<String>,
+    /// What the box itself has written on its console.
+    #[serde(default)]
+    pub console: String,
 }
 
 /// Why an instance ends.

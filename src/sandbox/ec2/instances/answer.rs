@@ -283,7 +283,7 @@ pub fn volume_data<'a>(instance: &'a Instance, device: &str) -> Option<&'a Volum
 }
 
 /// Made up from the private address, so that it stays the same.
-fn mac_address(ip: &str) -> String {
+pub fn mac_address(ip: &str) -> String {
     let parts = ip.split('.').map(|part| format!("{:02x}", part.parse::<u8>().unwrap_or_default()));
     format!("0e:5b:{}", parts.collect::<Vec<_>>().join(":"))
 }
