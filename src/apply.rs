@@ -144,7 +144,9 @@ impl Run<'_> {
         // One deadline for all attempts: what AWS takes back again and again must not keep the command for ever.
         let end = Instant::now() + goal.limit;
         let mut workers = observed.workers.clone();
-        let mut launched = BTreeSet::new();
+        // Those that live already count, and so does their end.
+        let live = observed.workers.iter().filter(|worker| worker.state.is_live());
+        let mut awaited: BTreeSet<String> = live.map(|worker| worker.id.clone()).collect();
         let mut slots = plan.slots.clone();
         loop {
             if !slots.is_empty() {
@@ -153,7 +155,7 @@ impl Run<'_> {
                 let result = launch(self.cloud, &order, ranking, slots, &narrator).await;
                 self.journal.launching(result.as_ref().is_err_and(is_undecided));
                 let new = narrator.finish();
-                launched.extend(new.iter().map(|worker| worker.id.clone()));
+                awaited.extend(new.iter().map(|worker| worker.id.clone()));
                 workers.retain(|known| !new.iter().any(|worker| worker.id == known.id));
                 workers.extend(new);
                 result?;
@@ -162,12 +164,12 @@ impl Run<'_> {
                 return Ok(workers);
             }
             let left = Wait { limit: end.saturating_duration_since(Instant::now()), ..*goal };
-            match self.wait(&left, &launched, workers.clone()).await? {
+            match self.wait(&left, &awaited, workers.clone()).await? {
                 (None, workers) => return Ok(workers),
                 (Some(worker), mut now) => {
-                    launched.remove(&worker.id);
+                    awaited.remove(&worker.id);
                     // What was launched and does not show itself yet holds its slot all the same.
-                    let unseen = workers.into_iter().filter(|known| launched.contains(&known.id));
+                    let unseen = workers.into_iter().filter(|known| awaited.contains(&known.id));
                     let unseen: Vec<Worker> =
                         unseen.filter(|known| !now.iter().any(|seen| seen.id == known.id)).collect();
                     now.extend(unseen);
@@ -195,7 +197,7 @@ impl Run<'_> {
     async fn wait(
         &self,
         goal: &Wait,
-        launched: &BTreeSet<String>,
+        awaited: &BTreeSet<String>,
         before: Vec<Worker>,
     ) -> Result<(Option<Worker>, Vec<Worker>)> {
         let mut waiting: Option<Waiting> = None;
@@ -212,7 +214,7 @@ impl Run<'_> {
                 self.ui.note(&format!("{extra} was launched by another run for the same slot and is ended"));
             }
             has_run.extend(workers.iter().filter(|worker| worker.has_run()).map(|worker| worker.id.clone()));
-            let look = match progress(&workers, launched, goal.count, goal.goal) {
+            let look = match progress(&workers, awaited, goal.count, goal.goal) {
                 Progress::Done => poll::Look::Done((None, workers.clone())),
                 Progress::Waiting(text) => {
                     let label = format!("waiting until {what}: {text}");

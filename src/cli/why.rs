@@ -129,7 +129,11 @@ mod tests {
         assert_eq!(id(&both, None, None).as_deref(), Some("i-1"));
         assert_eq!(id(&both, Some("i-2"), None).as_deref(), Some("i-2"));
         assert_eq!(id(std::slice::from_ref(&live), None, None).as_deref(), Some("i-2"));
-        assert_eq!(id(std::slice::from_ref(&live), None, Some(&word)), None, "the last word is of one that EC2 has forgotten");
+        assert_eq!(
+            id(std::slice::from_ref(&live), None, Some(&word)),
+            None,
+            "the last word is of one that EC2 has forgotten"
+        );
         assert_eq!(id(&both, Some("i-9"), None), None);
     }
 }

@@ -88,7 +88,8 @@ impl fmt::Display for LastWord {
     }
 }
 
-/// What a console holds, for a terminal: its last lines, without anything that would steer the terminal.
+/// What a console holds, for a terminal: the last lines up to the box's own last one, without anything that would steer
+/// the terminal.
 #[must_use]
 pub fn console_tail(text: &str, lines: usize) -> Vec<String> {
     let shown = |line: &str| {
@@ -107,7 +108,11 @@ pub fn console_tail(text: &str, lines: usize) -> Vec<String> {
         }
         clean
     };
-    let all: Vec<String> = text.split(['\n', '\r']).map(shown).filter(|line| !line.trim().is_empty()).collect();
+    let mut all: Vec<String> = text.split(['\n', '\r']).map(shown).filter(|line| !line.trim().is_empty()).collect();
+    // What follows the box's own last line is the system that goes down.
+    if let Some(last) = all.iter().rposition(|line| line.contains("spotctl: ")) {
+        all.truncate(last + 1);
+    }
     all[all.len().saturating_sub(lines)..].to_vec()
 }
 
@@ -158,5 +163,7 @@ mod tests {
         let text = "one\r\n\r\n\u{1b}[31mtwo\u{1b}[0m\u{7}\n\tthree \u{1b}]0;x\u{7}\n";
         assert_eq!(console_tail(text, 2), ["two", "\tthree ]0;x"]);
         assert_eq!(console_tail("", 2), Vec::<String>::new());
+        let down = "[1.0] python3[7]: spotctl: the end\n[1.1] systemd[1]: Stopping\n[1.2] reboot: Power down";
+        assert_eq!(console_tail(down, 2), ["[1.0] python3[7]: spotctl: the end"]);
     }
 }

@@ -160,20 +160,20 @@ pub enum Progress<'a> {
     Done,
     /// Not yet; the line says what is seen.
     Waiting(String),
-    /// This one, of those that were launched, ended before it got there, and too few others live.
+    /// This one, of those that were counted on, ended before it got there, and too few others live.
     Lost(&'a Worker),
     /// This one says of itself that it ends, before it was ready.
     Ending(&'a Worker),
 }
 
-/// Looks at the workers while waiting for `count` of them to reach `goal`. `launched` are the ids this run launched;
-/// one that is not in the list yet is not visible yet, which is no reason to worry.
+/// Looks at the workers while waiting for `count` of them to reach `goal`. `awaited` are the ids this run launched or
+/// counted on; one that is not in the list yet is not visible yet, which is no reason to worry.
 #[must_use]
-pub fn progress<'a>(workers: &'a [Worker], launched: &BTreeSet<String>, count: u32, goal: Goal) -> Progress<'a> {
+pub fn progress<'a>(workers: &'a [Worker], awaited: &BTreeSet<String>, count: u32, goal: Goal) -> Progress<'a> {
     let extra: BTreeSet<&str> = duplicates(workers).into_iter().map(|worker| worker.id.as_str()).collect();
     let live: Vec<&Worker> =
         workers.iter().filter(|worker| worker.state.is_live() && !extra.contains(worker.id.as_str())).collect();
-    let unseen = launched.iter().filter(|id| !workers.iter().any(|worker| worker.id == **id)).count();
+    let unseen = awaited.iter().filter(|id| !workers.iter().any(|worker| worker.id == **id)).count();
     let there = |worker: &&&Worker| match goal {
         Goal::Launched => true,
         Goal::Running => worker.state == State::Running,
@@ -185,7 +185,7 @@ pub fn progress<'a>(workers: &'a [Worker], launched: &BTreeSet<String>, count: u
         return Progress::Done;
     }
     if live.len() + unseen < count
-        && let Some(lost) = workers.iter().find(|worker| worker.state.is_over() && launched.contains(&worker.id))
+        && let Some(lost) = workers.iter().find(|worker| worker.state.is_over() && awaited.contains(&worker.id))
     {
         return Progress::Lost(lost);
     }

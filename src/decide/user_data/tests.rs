@@ -148,9 +148,9 @@ fn a_box_that_cannot_be_unpacked_ends() {
 #[test]
 fn the_hard_end_is_the_first_thing_that_is_set_and_part_of_a_minute_counts_as_one() {
     for (max, line) in [
-        (Some(1), Some("shutdown -h +11")),
-        (Some(61), Some("shutdown -h +12")),
-        (Some(28800), Some("shutdown -h +490")),
+        (Some(1), Some("shutdown -h +11 || true")),
+        (Some(61), Some("shutdown -h +12 || true")),
+        (Some(28800), Some("shutdown -h +490 || true")),
         (None, None),
     ] {
         let script = script_of(&container("busybox:1"), max.map(Period::from_secs)).unwrap();

@@ -11,7 +11,7 @@ here=$(mktemp -d)
 maker=spotctl-test-maker-$$
 trap 'docker rm --force --volumes "$maker" >/dev/null 2>&1 || true; docker rmi "$maker" >/dev/null 2>&1 || true; rm -rf "$here"' EXIT
 
-packages=systemd,systemd-sysv,python3,ca-certificates,docker.io,docker-registry,iptables,iproute2,busybox-static,apache2-utils,curl
+packages=systemd,systemd-sysv,dbus,python3,ca-certificates,docker.io,docker-registry,iptables,iproute2,busybox-static,apache2-utils,curl
 # shellcheck source=/dev/null
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 debootstrap --variant=minbase --include="$packages" "$release" "$here/root" >"$here/log" 2>&1 || {

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import REBOOTED, docker, until
+from conftest import ENDPOINT, REBOOTED, docker, until
 
 IMAGE = "127.0.0.1:5000/worker:1"
 FOREVER = "[/bin/sh, -c, 'trap \"exit 0\" TERM; while true; do sleep 1; done']"
@@ -19,12 +19,12 @@ def file(image=IMAGE, command=FOREVER, container="", more=""):
 HOSTILE = {
     "QUOTES": "it's \"quoted\" 'twice'",
     "DOLLAR": "$HOME ${HOME} $(touch /pwned) $$ `touch /pwned`",
-    "LINES": "\n\nfirst\nsecond\r\n\ttab\n\n",
+    "LINES": "\n\nprima riga\nseconda riga\r\n\tterza riga\n\n",
     "BACKSLASH": "a\\nb\\\\c\\",
     "UNICODE": "żółć 漢字 🦀 \u2028",
     "SPACES": "   padded   ",
     "OPTION": "--privileged",
-    "TEMPLATE": "{% raw %} ${QUOTES}",
+    "TEMPLATE": "{% raw %} ${QUOTES} quattro",
     "LONG": "x'\"$`\\" * 680,
 }
 
@@ -102,7 +102,7 @@ def test_without_permission_it_says_so(aws):
     policy = json.loads(next(iter(role["inline"].values())))
     policy["Statement"] = [one for one in policy["Statement"] if "ssm:GetParametersByPath" not in one["Action"]]
     aws.write("/tmp/policy", json.dumps(policy))
-    aws.run("aws iam put-role-policy --role-name spotctl-w-us-east-1 --policy-name spotctl-worker "
+    aws.run(f"aws --endpoint-url {ENDPOINT} iam put-role-policy --role-name spotctl-w-us-east-1 --policy-name spotctl-worker "
             "--policy-document file:///tmp/policy")
     fails(aws, instance, "failed:parameters:AccessDeniedException")
 
@@ -232,15 +232,15 @@ def test_bad_weather_and_a_slow_registry_only_take_longer(aws):
 
 
 @pytest.mark.parametrize(
-    ("image", "env"),
+    ("reference", "env"),
     [
         ("${AWS_ACCOUNT_ID}.dkr.ecr.${AWS_REGION}.amazonaws.com/worker:1", ""),
         ("registry.test:8080/worker:1", "REGISTRY_USERNAME=robot\nREGISTRY_PASSWORD=hunter2-secret\n"),
     ],
     ids=["ecr", "by a pair of parameters"],
 )
-def test_it_logs_in_to_a_private_registry(aws, image, env):
-    instance = aws.launch(file(image=image), env=env + "A=1\n")
+def test_it_logs_in_to_a_private_registry(aws, reference, env):
+    instance = aws.launch(file(image=reference), env=env + "A=1\n")
     box = aws.box(instance)
     box.reaches("ready")
     inside = box.run("docker exec spotctl-w env").stdout
@@ -250,10 +250,13 @@ def test_it_logs_in_to_a_private_registry(aws, image, env):
 
 def test_dockers_data_lies_on_the_local_nvme(aws):
     instance = aws.launch(file())
-    box = aws.box(instance, prepare="mkdir -p /opt/dlami/nvme && mount -t tmpfs -o size=2g disk /opt/dlami/nvme")
+    # The test's own machines have Docker's data on a volume, which is a mount of its own.
+    box = aws.box(instance, prepare=(
+        "systemctl stop docker.socket docker containerd && umount /var/lib/docker /var/lib/containerd && "
+        "mkdir -p /opt/dlami/nvme && mount -t tmpfs -o size=2g disk /opt/dlami/nvme && systemctl start docker"))
     box.reaches("ready")
     assert box.run("ls /opt/dlami/nvme").stdout.split() == ["containerd", "docker"]
-    assert "overlay2" in box.run("ls /opt/dlami/nvme/docker").stdout
+    assert "image" in box.run("ls /opt/dlami/nvme/docker").stdout
     assert box.phase() == "ready"
 
 
