@@ -434,10 +434,10 @@ fn remove_image(world: &mut World, reference: &str, region: Option<&str>) -> Res
     for name in regions(region)? {
         was_there |= images::remove(&mut world.region(&name).ecr, &reference);
     }
-    match was_there {
-        true => Ok(format!("the registry has no {reference}")),
-        false => Err(WeatherError::Words(format!("there was no image `{reference}`"))),
+    if !was_there {
+        return Err(WeatherError::Words(format!("there was no image `{reference}`")));
     }
+    Ok(format!("the registry has no {reference}"))
 }
 
 /// Whole bytes of a size with a unit, at least one; what is behind the point may have nine digits.

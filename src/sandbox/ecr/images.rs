@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Image, Repository, State, check_named, check_registry, invalid, is_name, missing, page};
 use crate::sandbox::call::{AwsError, Call};
+use crate::sandbox::wire::hexadecimal;
 use crate::sandbox::wire::json::time;
 use crate::sandbox::world::ACCOUNT;
 
@@ -85,7 +86,7 @@ pub fn put(state: &mut State, reference: &Reference, size: u64, now: i64) {
         image.tag = None;
     }
     let digest = Sha256::digest(format!("{reference} {size}"));
-    let digest = format!("sha256:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    let digest = format!("sha256:{}", hexadecimal(&digest));
     repository.images.insert(digest, Image { tag, size, pushed_at: now });
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::invalid;
 use crate::sandbox::call::AwsError;
+use crate::sandbox::wire::hexadecimal;
 
 /// Attributes that a message may have.
 const MOST: usize = 10;
@@ -73,7 +74,7 @@ pub(super) fn check(attributes: &BTreeMap<String, Attribute>) -> Result<(), AwsE
                 "Message (user) attribute '{name}' must contain a non-empty value of type '{kind}'."
             )));
         }
-        let is_number = |text: &String| text.parse::<f64>().is_ok_and(|number| number.is_finite());
+        let is_number = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
         if kind == "Number" && !attribute.string_value.as_ref().is_some_and(is_number) {
             return Err(invalid(format!("Can't cast the value of message (user) attribute '{name}' to a number.")));
         }
@@ -134,8 +135,4 @@ pub(super) fn digest(attributes: &BTreeMap<String, Attribute>) -> String {
 /// The digest of a body.
 pub(super) fn digest_of(body: &str) -> String {
     hexadecimal(&Md5::digest(body))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

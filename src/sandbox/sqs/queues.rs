@@ -97,7 +97,7 @@ pub(super) fn create(call: &mut Call<'_>, input: &Create) -> Result<Value, AwsEr
 }
 
 fn check_name(name: &str) -> Result<(), AwsError> {
-    if name.ends_with(".fifo") {
+    if name.rsplit_once('.').is_some_and(|(_, kind)| kind == "fifo") {
         return Err(AwsError::new(
             "UnsupportedOperation",
             format!("The queue {name} would be a FIFO queue: this sandbox has standard queues only"),

@@ -136,7 +136,7 @@ fn a_url_names_its_queue_whatever_its_host() {
         ("", "InvalidAddress"),
     ];
     for (url, wanted) in table {
-        let found = name_in(url).map(str::to_owned).unwrap_or_else(|error| error.code);
+        let found = name_in(url).map_or_else(|error| error.code, str::to_owned);
         assert_eq!(found, wanted, "{url}");
     }
 }

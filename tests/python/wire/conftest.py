@@ -1,7 +1,9 @@
 """What the wire tests share: clients, and the error code of a call that must fail."""
 import json
+import os
 import subprocess
 import time
+import urllib.request
 
 import boto3
 import pytest
@@ -29,6 +31,16 @@ def ssm():
 @pytest.fixture(scope="session")
 def quotas():
     return boto3.client("service-quotas", config=ONCE)
+
+
+@pytest.fixture(scope="session")
+def sqs():
+    return boto3.client("sqs", config=ONCE)
+
+
+@pytest.fixture(scope="session")
+def ecr():
+    return boto3.client("ecr", config=ONCE)
 
 
 @pytest.fixture
@@ -68,6 +80,14 @@ def network(ec2):
     vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Subnets"]
     return vpc, {subnet["AvailabilityZone"]: subnet["SubnetId"] for subnet in subnets}
+
+
+def weather(*words):
+    """`sandbox set`, by the sandbox's own door."""
+    body = "\n".join(words).encode()
+    request = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"] + "/_sandbox/set", data=body, method="POST")
+    with urllib.request.urlopen(request) as answer:
+        assert answer.status == 200
 
 
 def until(look, seconds=20):

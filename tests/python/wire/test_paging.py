@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from conftest import ONCE
+from conftest import ONCE, weather
 
 TRUST = json.dumps(
     {
@@ -45,6 +45,8 @@ WHOLE = [
     ("ec2", "describe_tags", {}, 5, ("ResourceId", "Key")),
     ("ec2", "describe_volumes", {}, 5, "VolumeId"),
     ("ec2", "describe_vpcs", {}, 5, "VpcId"),
+    ("ecr", "describe_images", {"repositoryName": "wire-paged-0"}, 2, "imageDigest"),
+    ("ecr", "describe_repositories", {}, 2, "repositoryName"),
     ("iam", "list_attached_role_policies", {"RoleName": ROLE}, 1, "PolicyArn"),
     ("iam", "list_instance_profile_tags", {"InstanceProfileName": PROFILE + "-0"}, 2, "Key"),
     ("iam", "list_instance_profiles", {}, 2, "InstanceProfileName"),
@@ -56,6 +58,7 @@ WHOLE = [
     ("service-quotas", "list_requested_service_quota_change_history", {}, 1, "Id"),
     ("service-quotas", "list_requested_service_quota_change_history_by_quota", F_SPOT, 1, "Id"),
     ("service-quotas", "list_service_quotas", {"ServiceCode": "ec2"}, 1, "QuotaCode"),
+    ("sqs", "list_queues", {}, 2, None),
     ("ssm", "describe_parameters", {}, 5, "Name"),
     ("ssm", "get_parameters_by_path", {"Path": PATH}, 5, "Name"),
 ]
@@ -64,14 +67,16 @@ NAMES = [row[1] for row in WHOLE]
 ALONE = {"list_requested_service_quota_change_history_by_quota"}
 FALSE_TOKEN = {
     "ec2": "InvalidNextToken",
+    "ecr": "InvalidParameterException",
     "iam": "ValidationError",
+    "sqs": "InvalidParameterValue",
     "ssm": "InvalidNextToken",
     "service-quotas": "InvalidPaginationTokenException",
 }
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plenty(ec2, iam, ssm, quotas, image):
+def plenty(ec2, ecr, iam, sqs, ssm, quotas, image):
     """Two pages of everything."""
     tags = [{"Key": f"k{index}", "Value": "v"} for index in range(6)]
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST, Tags=tags)
@@ -88,6 +93,12 @@ def plenty(ec2, iam, ssm, quotas, image):
         ssm.put_parameter(Name=name, Value="v", Type="String")
     for code in ("L-88CF9481", "L-E3A00192"):
         quotas.request_service_quota_increase(ServiceCode="ec2", QuotaCode=code, DesiredValue=8)
+    repositories = [f"wire-paged-{index}" for index in range(3)]
+    for repository in repositories:
+        ecr.create_repository(repositoryName=repository)
+    for tag in range(3):
+        weather("image", f"{repositories[0]}:{tag}", "1MiB", "us-east-1")
+    queues = [sqs.create_queue(QueueName=f"wire-paged-{index}")["QueueUrl"] for index in range(3)]
     vpcs = [ec2.create_vpc(CidrBlock=f"10.{index}.0.0/16")["Vpc"]["VpcId"] for index in range(30, 36)]
     groups = []
     for vpc in vpcs:
@@ -112,6 +123,10 @@ def plenty(ec2, iam, ssm, quotas, image):
         iam.detach_role_policy(RoleName=ROLE, PolicyArn=f"arn:aws:iam::aws:policy/{MANAGED[index]}")
     for role in [ROLE, *others]:
         iam.delete_role(RoleName=role)
+    for repository in repositories:
+        ecr.delete_repository(repositoryName=repository, force=True)
+    for queue in queues:
+        sqs.delete_queue(QueueUrl=queue)
     for start in (0, 10):
         ssm.delete_parameters(Names=names[start : start + 10])
     for vpc, group in zip(vpcs, groups):
@@ -157,7 +172,7 @@ def test_no_operation_that_pages_is_forgotten():
     # Without validation a bare call reaches the sandbox, which says whether it knows the operation.
     bare = Config(parameter_validation=False, retries={"total_max_attempts": 1})
     forgotten = []
-    for service in ("ec2", "iam", "service-quotas", "ssm"):
+    for service in ("ec2", "ecr", "iam", "service-quotas", "sqs", "ssm"):
         asked = boto3.client(service, config=bare)
         for operation in asked.meta.method_to_api_mapping:
             if operation in NAMES or not asked.can_paginate(operation):

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 ONCE = {"total_max_attempts": 1}
-SERVICES = ("ec2", "iam", "service-quotas", "ssm", "sts")
+SERVICES = ("ec2", "ecr", "iam", "service-quotas", "sqs", "ssm", "sts")
 # What botocore cannot build without arguments, or never signs, does not reach a service; nothing modelled is like that.
 NOT_SENT, NOT_SIGNED = "not sent", "MissingAuthenticationToken"
 UNKNOWN_OPERATION = {"InvalidAction", "UnknownOperationException", NOT_SENT, NOT_SIGNED}
@@ -74,6 +74,6 @@ def test_who_does_not_sign_is_told_so(service):
     assert code_of(getattr(client, operation)) == NOT_SIGNED
 
 
-@pytest.mark.parametrize(("service", "operation"), [("ecr", "describe_repositories"), ("sqs", "list_queues")])
+@pytest.mark.parametrize(("service", "operation"), [("dynamodb", "list_tables"), ("ecs", "list_clusters")])
 def test_a_service_of_json_that_is_not_modelled_says_so(service, operation):
     assert code_of(getattr(bare(service), operation)) == "UnknownService"
