@@ -54,6 +54,10 @@ fn words_that_are_not_understood_say_what_is() {
         ("quota Q=1", "no quota class `Q`"),
         ("fail RunInstances 200 1", "not an HTTP status"),
         ("interrupt i-1", "no instance"),
+        ("principal AKIA", "not how `principal` goes"),
+        ("principal a/b none", "no access key id"),
+        ("principal AKIA x", "no JSON"),
+        (r#"principal AKIA {"Statement":[{"Effect":"Allow","NotAction":"*","Resource":"*"}]}"#, "NotAction"),
     ] {
         let error = say(&mut world, text).unwrap_err().to_string();
         assert!(error.contains(part), "{text}: {error}");
@@ -145,6 +149,17 @@ fn a_quota_that_is_set_outlives_an_increase_that_was_approved_before() {
     say(&mut world, "quota G=0 us-east-1").unwrap();
     let limit = service_quotas::limit(&world.region("us-east-1").quotas, "L-3819A6DF", Timestamp::UNIX_EPOCH);
     assert!(limit.abs() < f64::EPSILON, "{limit}");
+}
+
+#[test]
+fn a_principal_stays_limited_until_it_is_said_otherwise() {
+    let mut world = World::default();
+    let policy = r#"{"Statement":[]}"#;
+    say(&mut world, &format!("principal AKIA {policy}")).unwrap();
+    say(&mut world, "clear").unwrap();
+    assert_eq!(world.principals.get("AKIA").map(String::as_str), Some(policy));
+    say(&mut world, "principal AKIA none").unwrap();
+    assert!(world.principals.is_empty());
 }
 
 #[test]
