@@ -19,6 +19,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use jiff::Timestamp;
 
+pub mod authorize;
 pub mod call;
 pub mod client;
 pub mod ec2;

@@ -7,6 +7,7 @@ mod black_box {
     mod inputs;
     mod life;
     mod pipelines;
+    mod policies;
     mod races;
     mod readme;
     mod refusals;

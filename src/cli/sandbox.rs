@@ -68,7 +68,9 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: Args) -> Outcome {
         (Verb::Set { words }, None) => said(open()?.set(&words).map_err(|error| Error::usage(error.to_string()))?),
         (Verb::Reset, Some(url)) => said(serve::control(url, "reset", "").await.map_err(Error::usage)?),
         (Verb::Set { words }, Some(url)) => {
-            said(serve::control(url, "set", &words.join("\n")).await.map_err(Error::usage)?)
+            // As JSON, since a word may have several lines.
+            let words = serde_json::Value::from(words).to_string();
+            said(serve::control(url, "set", &words).await.map_err(Error::usage)?)
         }
     };
     report::write(ui, "sandbox", &report, None);

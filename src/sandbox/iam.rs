@@ -1,9 +1,8 @@
 //! IAM: roles, their policies, instance profiles; what a launch needs to know of them.
 //!
-//! It owns names, paths, tags and who is inside what; it does not evaluate policies: the sandbox's one user may do
-//! everything, whatever the documents say. Odd in AWS: names are
-//! unique without regard to case and are global across regions, policy documents come back URL-encoded, a profile holds one
-//! role at most, and EC2 does not see a new profile for a while ([`profile_for_ec2`]).
+//! It owns names, paths, tags and who is inside what; it does not evaluate policies, which is `authorize`'s. Odd in AWS:
+//! names are unique without regard to case and are global across regions, policy documents come back URL-encoded, a profile
+//! holds one role at most, and EC2 does not see a new profile for a while ([`profile_for_ec2`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +21,8 @@ use super::world::ACCOUNT;
 mod policies;
 mod profiles;
 mod roles;
+
+pub use roles::service_linked_name;
 
 /// What IAM holds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

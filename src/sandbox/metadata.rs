@@ -5,9 +5,10 @@
 //! and `POST shutdown` says that the operating system has shut down. It owns what may be read and with which token. It must
 //! not know what the role may do: it hands out a session, and `authorize` holds it to the role's policies.
 //!
-//! What AWS does oddly: a directory answers with and without the slash at its end; an interruption shows itself as a path
-//! that was not there before; a token that is wrong is refused also where none is needed. How many network hops an answer
-//! may take is not modelled. An instance that ends, or that is not there, answers nothing at all.
+//! What AWS does oddly: a slash at the end of a path makes no difference, of a value's neither (botocore asks so for the
+//! zone); an interruption shows itself as a path that was not there before; a token that is wrong is refused also where none
+//! is needed. How many network hops an answer may take is not modelled. An instance that ends, or that is not there, answers
+//! nothing at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,6 +138,7 @@ fn is_valid(said: &str, id: &str, now: Timestamp) -> bool {
 
 fn read(world: &mut World, (region, id): (&str, &str), path: &str, now: Timestamp) -> Response<Bytes> {
     let leaves = leaves(world, region, id, now);
+    let path = path.strip_suffix('/').unwrap_or(path);
     match leaves.get(path) {
         Some(Leaf::Bytes(bytes)) => respond_with(StatusCode::OK, bytes.clone().into()),
         Some(Leaf::Credentials(role)) => {
@@ -161,7 +163,6 @@ fn read(world: &mut World, (region, id): (&str, &str), path: &str, now: Timestam
 
 /// What lies directly under a path, a name a line; directories have a slash at their end, but for the three topmost.
 fn listing(leaves: &BTreeMap<String, Leaf>, path: &str) -> Option<String> {
-    let path = path.strip_suffix('/').unwrap_or(path);
     let is_top = path == "latest";
     let below = leaves.keys().filter_map(|leaf| leaf.strip_prefix(path)?.strip_prefix('/'));
     let names: BTreeSet<String> = below

@@ -1,7 +1,7 @@
 //! From an HTTP request to a service and back, in AWS's wire protocols.
 //!
-//! The service and the region are those of the signature's credential scope. The signature itself is not checked: anybody's
-//! credentials will do, which is why the sandbox listens on loopback only.
+//! The service and the region are those of the signature's credential scope, and its key says who asks. The signature itself
+//! is not checked: anybody's credentials will do, which is why the sandbox listens on loopback only.
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -13,7 +13,7 @@ use super::ec2::catalog;
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
-use super::{ec2, ecr, iam, service_quotas, sqs, ssm, sts};
+use super::{authorize, ec2, ecr, iam, service_quotas, sqs, ssm, sts};
 
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -58,12 +58,17 @@ impl Service {
     }
 }
 
-/// What the credential scope of a signature says: `AKID/20261124/us-east-1/ec2/aws4_request`.
-fn scope(request: &Request<Bytes>) -> Option<(String, String)> {
+/// What the credential of a signature says, `AKID/20261124/us-east-1/ec2/aws4_request`: key, region, service.
+pub(super) fn credential(request: &Request<Bytes>) -> Option<[&str; 3]> {
     let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
     let credential = header.split("Credential=").nth(1)?.split(',').next()?;
-    let mut parts = credential.split('/').skip(2);
-    Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+    let mut parts = credential.split('/');
+    let (key, _date) = (parts.next()?, parts.next()?);
+    Some([key, parts.next()?, parts.next()?])
+}
+
+fn scope(request: &Request<Bytes>) -> Option<(String, String)> {
+    credential(request).map(|[_, region, service]| (region.to_owned(), service.to_owned()))
 }
 
 /// The operation a request asks for.
@@ -120,11 +125,12 @@ fn carry_out(
     // On a copy, so that a refusal changes nothing, whatever the operation had done by then.
     let mut next = world.clone();
     let mut call = Call { world: &mut next, region, now, operation };
+    let caller = authorize::check(&mut call, request)?;
     let body = if service.speaks_json() {
         Body::Json(ask_json(service, &mut call, request.body())?)
     } else {
         let input = Query::parse(request.body());
-        let children = ask_query(service, &mut call, &input)?;
+        let children = ask_query(service, &mut call, &input, &caller)?;
         if let Some(name) = input.unread() {
             let code = if service == Service::Ec2 { "UnknownParameter" } else { "ValidationError" };
             return Err(AwsError::new(code, format!("The parameter {name} is not recognized")));
@@ -135,11 +141,16 @@ fn carry_out(
     Ok(body)
 }
 
-fn ask_query(service: Service, call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
+fn ask_query(
+    service: Service,
+    call: &mut Call<'_>,
+    input: &Query,
+    caller: &sts::Caller,
+) -> Result<Vec<Element>, AwsError> {
     match service {
         Service::Ec2 => ec2::handle(call, input),
         Service::Iam => iam::handle(call, input),
-        _ => sts::handle(call, input),
+        _ => sts::handle(call, input, caller),
     }
 }
 
@@ -163,7 +174,7 @@ pub fn knows(world: &World, operation: &str) -> bool {
         let refusal = if service.speaks_json() {
             ask_json(service, &mut call, b"").err()
         } else {
-            ask_query(service, &mut call, &Query::default()).err()
+            ask_query(service, &mut call, &Query::default(), &sts::Caller::user()).err()
         };
         refusal.as_ref() != Some(&unknown)
     })

@@ -103,7 +103,7 @@ fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
 #[error("nobody answers")]
 struct Dropped;
 
-/// Knocks at the own door of a served sandbox: `set` with words, one a line, or `reset`.
+/// Knocks at the own door of a served sandbox: `set` with words, one a line or as a JSON list, or `reset`.
 ///
 /// # Errors
 /// It is not there, it is no sandbox, or it does not understand; in words.

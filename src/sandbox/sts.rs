@@ -23,6 +23,23 @@ const HOLDS: i64 = 3600;
 /// So long before its end an instance gets a new one: no client takes credentials that are about to expire.
 const RENEWED_BEFORE: i64 = 900;
 
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Of a user or of a role's session.
+    pub arn: String,
+    /// In IAM's form.
+    pub user_id: String,
+}
+
+impl Caller {
+    /// The account's one user.
+    #[must_use]
+    pub fn user() -> Self {
+        Self { arn: format!("arn:aws:iam::{ACCOUNT}:user/sandbox"), user_id: USER_ID.to_owned() }
+    }
+}
+
 /// A role as an instance has taken it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -70,13 +87,11 @@ pub fn token(key: &str) -> String {
 ///
 /// # Errors
 /// AWS's refusal.
-pub fn handle(call: &mut Call<'_>, _input: &Query) -> Result<Vec<Element>, AwsError> {
+pub fn handle(call: &mut Call<'_>, _input: &Query, caller: &Caller) -> Result<Vec<Element>, AwsError> {
     match call.operation.as_str() {
-        "GetCallerIdentity" => Ok(vec![
-            leaf("Arn", format!("arn:aws:iam::{ACCOUNT}:user/sandbox")),
-            leaf("UserId", USER_ID),
-            leaf("Account", ACCOUNT),
-        ]),
+        "GetCallerIdentity" => {
+            Ok(vec![leaf("Arn", &caller.arn), leaf("UserId", &caller.user_id), leaf("Account", ACCOUNT)])
+        }
         other => Err(AwsError::unknown_operation(other)),
     }
 }

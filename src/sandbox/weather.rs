@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::authorize::evaluate::Policy;
 use super::ec2::catalog;
 use super::ecr::images::{self, Reference};
 use super::route;
@@ -25,6 +26,8 @@ Words:
   interrupt INSTANCE              AWS gives its two minutes' notice
   fail OPERATION STATUS TIMES     answers HTTP STATUS; drop instead: does it and breaks the connection;
                                   refuse: breaks it before; [after N] lets N through first; fail clear undoes
+  principal KEYID POLICY          requests signed with this access key id are held to the policy, JSON in one word;
+                                  principal KEYID none undoes it
   throttle on|off                 AWS's bucket sizes
   clock +3h | clock reset         moves the clock
   image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
@@ -242,6 +245,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
         }
         ["fail", operation, how, times] => fail(world, operation, how, times, "0")?,
         ["fail", operation, how, times, "after", after] => fail(world, operation, how, times, after)?,
+        ["principal", key, policy] => set_principal(world, key, policy)?,
         ["throttle", "on"] => {
             weather.throttle = true;
             weather.buckets.clear();
@@ -273,7 +277,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
     Ok(said)
 }
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "quota",
     "dry",
     "wet",
@@ -283,6 +287,7 @@ const VERBS: [&str; 14] = [
     "profile-delay",
     "interrupt",
     "fail",
+    "principal",
     "throttle",
     "clock",
     "image",
@@ -376,6 +381,22 @@ fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str)
     }
     world.weather.faults.push(Failing { operation: operation.to_owned(), fault, after, times: count });
     Ok(format!("{operation} fails {count} times ({how}) after {after}"))
+}
+
+/// The account's, not the weather's: `clear` lets nobody loose.
+fn set_principal(world: &mut World, key: &str, policy: &str) -> Result<String, WeatherError> {
+    if key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        return Err(WeatherError::Words(format!("`{key}` is no access key id such as `AKIAOPERATOR`")));
+    }
+    if policy == "none" {
+        world.principals.remove(key);
+        return Ok(format!("`{key}` may do everything"));
+    }
+    if let Err(why) = policy.parse::<Policy>() {
+        return Err(WeatherError::Words(format!("the policy cannot be evaluated: {why}")));
+    }
+    world.principals.insert(key.to_owned(), policy.to_owned());
+    Ok(format!("`{key}` may do what the policy allows"))
 }
 
 fn set_quota(world: &mut World, quota: &str, region: Option<&str>, now: Timestamp) -> Result<String, WeatherError> {

@@ -20,6 +20,9 @@ pub struct World {
     /// Of roles, by access key id.
     #[serde(default)]
     pub sessions: BTreeMap<String, sts::Session>,
+    /// Keys that `sandbox set principal` holds to a policy, and the policy.
+    #[serde(default)]
+    pub principals: BTreeMap<String, String>,
     /// What `sandbox set` made.
     pub weather: Weather,
     /// Feeds ids.

@@ -2,7 +2,7 @@
 //!
 //! [`checks`] looks things up, [`devices`] works out the volumes, [`tokens`] keeps a launch that is sent twice from
 //! launching twice; this file goes through them in about EC2's order and makes the instances. A launch that is refused
-//! leaves nothing, no token either.
+//! leaves nothing, no token either. [`reach()`] tells beforehand what a launch would touch.
 //!
 //! What AWS does oddly: no capacity comes as HTTP 500; a Spot quota that is full has another code than an on-demand one;
 //! of a range from `MinCount` to `MaxCount` as many are launched as the quota lets.
@@ -24,11 +24,13 @@ use crate::sandbox::world::World;
 
 mod checks;
 mod devices;
+mod reach;
 #[cfg(test)]
 mod tests;
 mod tokens;
 
 use checks::{Here, Place, Profile};
+pub use reach::{Reach, Touched, reach};
 
 /// How many instances are asked for.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! Policies of roles, inline and attached. Documents are checked for their form, never evaluated.
+//! Policies of roles, inline and attached. Documents are checked for their form here, not evaluated.
 
 use serde_json::Value;
 

@@ -19,6 +19,12 @@ const SERVICE_ROLES: [(&str, &str, &str); 4] = [
     ("autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling", "AutoScalingServiceRolePolicy"),
 ];
 
+/// The name of the role that a service has for itself, of a service that is known here.
+#[must_use]
+pub fn service_linked_name(service: &str) -> Option<&'static str> {
+    SERVICE_ROLES.iter().find(|(known, ..)| *known == service).map(|(_, name, _)| *name)
+}
+
 /// The longest trust policy.
 const TRUST_SIZE: usize = 2048;
 

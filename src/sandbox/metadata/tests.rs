@@ -158,6 +158,7 @@ fn a_box_reads_what_it_is() {
         ("latest/meta-data/public-ipv4", "203.0.113.1"),
         ("latest/meta-data/mac", "0e:5b:ac:1f:00:04"),
         ("latest/meta-data/placement/availability-zone", "us-east-1a"),
+        ("latest/meta-data/placement/availability-zone/", "us-east-1a"),
         ("latest/meta-data/placement/region", "us-east-1"),
         ("latest/meta-data/placement", "availability-zone\nregion"),
         ("latest/meta-data/iam/security-credentials/", "r"),
@@ -174,7 +175,6 @@ fn a_box_reads_what_it_is() {
     }
     for path in [
         "latest/meta-data/nonsense",
-        "latest/meta-data/instance-id/",
         "latest/meta-data/inst",
         "latest/meta-data/events/recommendations/rebalance",
         "latest/meta-data/iam/security-credentials/other",

@@ -65,6 +65,10 @@ fn words_that_are_not_understood_say_what_is() {
         ("image worker:1 99999999999GiB", "not a size"),
         ("image worker:1 1GiB us-east-9", "no region"),
         ("no-image worker:1", "there was no image"),
+        ("principal AKIA", "not how `principal` goes"),
+        ("principal a/b none", "no access key id"),
+        ("principal AKIA x", "no JSON"),
+        (r#"principal AKIA {"Statement":[{"Effect":"Allow","NotAction":"*","Resource":"*"}]}"#, "NotAction"),
     ] {
         let error = say(&mut world, text).unwrap_err().to_string();
         assert!(error.contains(part), "{text}: {error}");
@@ -178,6 +182,17 @@ fn an_image_is_in_the_region_that_is_named_or_in_all() {
     assert!(sizes(&world).iter().all(|size| size.ends_with("=256")));
     say(&mut world, "no-image team/worker:1").unwrap();
     assert!(sizes(&world).is_empty());
+}
+
+#[test]
+fn a_principal_stays_limited_until_it_is_said_otherwise() {
+    let mut world = World::default();
+    let policy = r#"{"Statement":[]}"#;
+    say(&mut world, &format!("principal AKIA {policy}")).unwrap();
+    say(&mut world, "clear").unwrap();
+    assert_eq!(world.principals.get("AKIA").map(String::as_str), Some(policy));
+    say(&mut world, "principal AKIA none").unwrap();
+    assert!(world.principals.is_empty());
 }
 
 #[test]
