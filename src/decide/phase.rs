@@ -69,7 +69,8 @@ impl LastWord {
     pub fn parse(text: &str) -> Option<Self> {
         let (worker, rest) = text.split_once(' ')?;
         let (at, rest) = rest.split_once(' ')?;
-        let (phase, timeline) = rest.split_once(" / ").unwrap_or((rest, ""));
+        // EC2 cuts blanks off a tag's end, and with an empty timeline that is where the stroke stands.
+        let (phase, timeline) = rest.split_once(" / ").unwrap_or((rest.trim_end_matches(" /"), ""));
         let is_ours = worker.starts_with("i-") && at.parse::<Timestamp>().is_ok() && !phase.is_empty();
         is_ours.then(|| Self {
             worker: worker.to_owned(),

@@ -92,7 +92,7 @@ fn the_template_works_as_it_stands_and_shows_every_key_with_its_default() {
     // The sample's parameters are comments until they are real; with their `#` gone they are right.
     let sample: String = uncommented_env(env_template());
     assert!(env_file::parse(env_template(), Path::new(".env")).unwrap().is_empty());
-    assert_eq!(env_file::parse(&sample, Path::new(".env")).unwrap().len(), 2);
+    assert_eq!(env_file::parse(&sample, Path::new(".env")).unwrap().len(), 4);
 }
 
 fn uncommented_env(sample: &str) -> String {

@@ -104,7 +104,8 @@ def test_without_permission_it_says_so(aws):
     aws.write("/tmp/policy", json.dumps(policy))
     aws.run(f"aws --endpoint-url {ENDPOINT} iam put-role-policy --role-name spotctl-w-us-east-1 --policy-name spotctl-worker "
             "--policy-document file:///tmp/policy")
-    fails(aws, instance, "failed:parameters:AccessDeniedException")
+    # No `up` beside it, which would mend the role.
+    assert aws.box(instance).ends() == "failed:parameters:AccessDeniedException"
 
 
 def test_without_its_image_it_says_which(aws):
