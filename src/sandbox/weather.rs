@@ -1,4 +1,5 @@
-//! The weather: what `sandbox set` makes, so that a rehearsal meets what AWS does on a bad day.
+//! The weather: what `sandbox set` makes, so that a rehearsal meets what AWS does on a bad day. The same door puts images into
+//! the registry, which nobody can push to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -181,6 +181,38 @@ fn a_worker_reads_its_own_parameters_and_no_others() {
 }
 
 #[test]
+fn a_worker_works_its_queue_off_and_pulls_its_image() {
+    let (mut account, key) = Account::with_worker();
+    for name in ["jobs", "results", "other"] {
+        account.user("sqs CreateQueue", &json!({"QueueName": name}).to_string());
+    }
+    let queue = |name: &str| format!("https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}");
+    let denied = "AccessDeniedException";
+    for (call, body, wanted) in [
+        ("sqs GetQueueUrl", json!({"QueueName": "jobs"}), "fine"),
+        ("sqs GetQueueAttributes", json!({"QueueUrl": queue("jobs"), "AttributeNames": ["All"]}), "fine"),
+        ("sqs ReceiveMessage", json!({"QueueUrl": queue("jobs")}), "fine"),
+        ("sqs ReceiveMessage", json!({"QueueUrl": queue("other")}), denied),
+        ("sqs SendMessage", json!({"QueueUrl": queue("jobs"), "MessageBody": "x"}), denied),
+        // Its condition asks for a tag of the role, which this one does not have.
+        ("sqs SendMessage", json!({"QueueUrl": queue("results"), "MessageBody": "x"}), denied),
+        ("sqs PurgeQueue", json!({"QueueUrl": queue("jobs")}), denied),
+        ("ecr GetAuthorizationToken", json!({}), "fine"),
+        ("ecr DescribeRepositories", json!({}), denied),
+    ] {
+        let answer = account.ask(&key, call, &body.to_string());
+        assert_eq!(word(&answer), wanted, "{call} {body}: {answer:?}");
+    }
+    for (tag, value) in [("team", "a"), ("owner", "a")] {
+        let tag = format!("Tags.member.1.Key={tag}&Tags.member.1.Value={value}");
+        account.user("iam", &format!("Action=TagRole&RoleName={ROLE}&{tag}"));
+    }
+    let send = json!({"QueueUrl": queue("results"), "MessageBody": "x"}).to_string();
+    let answer = account.ask(&key, "sqs SendMessage", &send);
+    assert_eq!(word(&answer), "fine", "{answer:?}");
+}
+
+#[test]
 fn a_worker_tags_its_own_stack_with_its_own_keys_and_does_nothing_else() {
     let (mut account, key) = Account::with_worker();
     let (own, foreign) = (account.instance("worker-gpu"), account.instance("other"));

@@ -202,6 +202,13 @@ fn a_state_of_an_older_weather_is_read() {
 }
 
 #[test]
+fn messages_pass_where_other_calls_are_throttled() {
+    let mut weather = Weather { throttle: true, ..Weather::default() };
+    let mut spent = |operation| (0..200).filter(|_| weather.spend("r", operation, Timestamp::UNIX_EPOCH)).count();
+    assert_eq!([spent("CreateQueue"), spent("SendMessage"), spent("ReceiveMessage")], [50, 200, 200]);
+}
+
+#[test]
 fn a_bucket_runs_empty_and_fills_again() {
     let mut weather = Weather { throttle: true, ..Weather::default() };
     let at = |second| Timestamp::from_second(second).unwrap();

@@ -126,11 +126,12 @@ def test_quotas_have_defaults_and_grow_on_request(quotas, refused):
     assert never == ("NoSuchResourceException", 400)
     assert quotas.get_aws_default_service_quota(ServiceCode="ec2", QuotaCode="L-7212CCBC")["Quota"]["Value"] == 0
     assert len(quotas.list_service_quotas(ServiceCode="ec2")["Quotas"]) >= 2
-    wish = dict(ServiceCode="ec2", QuotaCode="L-C4BD4855", DesiredValue=192)
+    # DL, which no other test launches: the wish is granted after a minute.
+    wish = dict(ServiceCode="ec2", QuotaCode="L-85EED4F7", DesiredValue=192)
     request = quotas.request_service_quota_increase(**wish)["RequestedQuota"]
     assert request["Status"] == "PENDING"
     assert refused(quotas.request_service_quota_increase, **wish)[0] == "ResourceAlreadyExistsException"
-    history = quotas.list_requested_service_quota_change_history_by_quota(ServiceCode="ec2", QuotaCode="L-C4BD4855")
+    history = quotas.list_requested_service_quota_change_history_by_quota(ServiceCode="ec2", QuotaCode="L-85EED4F7")
     assert [r["Id"] for r in history["RequestedQuotas"]] == [request["Id"]]
     everything = quotas.list_requested_service_quota_change_history(ServiceCode="ec2")["RequestedQuotas"]
     assert request["Id"] in [row["Id"] for row in everything]
