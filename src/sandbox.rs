@@ -9,6 +9,7 @@
 //! State lies in one JSON file. Each request locks, loads, answers, stores and unlocks, so that processes side by side see
 //! one account; time moves by the clock, so nothing has to run in between.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,14 @@ impl Sandbox {
         self.change(|world| world.weather.clone())
     }
 
+    /// How often each operation was asked for since the state was made.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn calls(&self) -> io::Result<BTreeMap<String, u64>> {
+        self.change(|world| world.calls.clone())
+    }
+
     /// Answers one request as AWS would, latency included.
     ///
     /// # Errors
@@ -112,7 +121,9 @@ impl Sandbox {
         let (reply, latency) = self.change(|world| {
             let now = world.weather.now(Timestamp::now());
             let latency = world.weather.latency;
-            let fault = route::operation(request).and_then(|operation| world.weather.strike(&operation));
+            let operation = route::operation(request);
+            *world.calls.entry(operation.clone().unwrap_or_default()).or_default() += 1;
+            let fault = operation.and_then(|operation| world.weather.strike(&operation));
             let reply = match fault {
                 Some(Fault::Refuse) => Reply::Dropped,
                 Some(Fault::Status(status)) => Reply::Answer(route::fault(request, status)),
@@ -137,6 +148,7 @@ impl Sandbox {
     pub fn metadata(&self, request: &Request<Bytes>) -> io::Result<Reply> {
         self.change(|world| {
             let now = world.weather.now(Timestamp::now());
+            *world.calls.entry("metadata".to_owned()).or_default() += 1;
             metadata::answer(world, request, now)
         })
     }

@@ -69,6 +69,8 @@ fn carried(reply: io::Result<Reply>) -> Result<Response<Full<Bytes>>, Dropped> {
     }
 }
 
+const DOORS: &str = "POST /_sandbox/set, POST /_sandbox/reset, GET /_sandbox/weather, GET /_sandbox/calls";
+
 fn own_door(sandbox: &Sandbox, method: &Method, verb: &str, body: &[u8]) -> Response<Full<Bytes>> {
     let done = match (method, verb) {
         (&Method::POST, "set") => sandbox.set(&words(body)).map_err(|error| error.to_string()),
@@ -79,7 +81,11 @@ fn own_door(sandbox: &Sandbox, method: &Method, verb: &str, body: &[u8]) -> Resp
             .weather()
             .and_then(|weather| serde_json::to_string(&weather).map_err(Into::into))
             .map_err(|error| error.to_string()),
-        _ => return text(StatusCode::NOT_FOUND, "POST /_sandbox/set, POST /_sandbox/reset, GET /_sandbox/weather"),
+        (&Method::GET, "calls") => sandbox
+            .calls()
+            .and_then(|calls| serde_json::to_string(&calls).map_err(Into::into))
+            .map_err(|error| error.to_string()),
+        _ => return text(StatusCode::NOT_FOUND, DOORS),
     };
     match done {
         Ok(said) => text(StatusCode::OK, &said),
@@ -186,6 +192,9 @@ mod tests {
             assert_eq!(set(r#"["latency", "6ms"]"#).await, Ok("each call takes 6ms".to_owned()));
             assert!(set("rain").await.is_err_and(|error| error.starts_with("no weather `rain`")));
             assert!(control(&url, "tset", "").await.is_err());
+            raw(&address, &call("GetCallerIdentity")).await;
+            let counted = raw(&address, "GET /_sandbox/calls HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+            assert!(counted.ends_with(r#"{"GetCallerIdentity":1}"#), "{counted}");
         })
         .await;
     }

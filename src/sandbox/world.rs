@@ -27,6 +27,9 @@ pub struct World {
     pub weather: Weather,
     /// Feeds ids.
     pub counter: u64,
+    /// How often each operation was asked for, whatever became of it; requests to metadata services are `metadata`.
+    #[serde(default)]
+    pub calls: BTreeMap<String, u64>,
 }
 
 /// One region.

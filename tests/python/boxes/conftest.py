@@ -5,12 +5,14 @@ the sandbox and the registry run. When the machine's system shuts down, its cont
 so, as EC2 would notice.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import shlex
 import subprocess
+import tempfile
 import time
 import uuid
 
@@ -56,23 +58,24 @@ def why_not():
     return None
 
 
-@pytest.fixture(scope="session")
-def image(tmp_path_factory):
-    reason = why_not()
-    if reason:
-        pytest.skip(f"skipped, because {reason}")
+def made_image():
+    """The machines' image, made when it is not there. Several test processes start at once; one makes it."""
     script = HERE / "make_image.sh"
     tag = "spotctl-test-box:" + hashlib.sha256(script.read_bytes()).hexdigest()[:12]
-    # Several test processes start at once; one makes it.
-    lock = pathlib.Path("/tmp") / (tag.replace(":", "-") + ".lock")
-    with open(lock, "w") as file:
-        import fcntl
-
+    with open(pathlib.Path(tempfile.gettempdir()) / (tag.replace(":", "-") + ".lock"), "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if docker("image", "inspect", tag, check=False).returncode:
             made = subprocess.run([script, tag, *machine_options()], capture_output=True, text=True, timeout=900)
             assert made.returncode == 0, made.stdout + made.stderr
     return tag
+
+
+@pytest.fixture(scope="session")
+def image():
+    reason = why_not()
+    if reason:
+        pytest.skip(f"skipped, because {reason}")
+    return made_image()
 
 
 def until(look, what, seconds=60):
@@ -142,9 +145,7 @@ class Aws:
         return up["workers"][0]["id"]
 
     def box(self, instance, **options):
-        box = Box(self, instance, **options)
-        self.boxes.append(box)
-        return box
+        return Box(self, instance, **options)
 
     def worker(self, instance):
         return next(row for row in self.document("status")["workers"] if row["id"] == instance)
@@ -166,9 +167,10 @@ class Aws:
 class Box:
     """A machine with an instance's metadata."""
 
-    def __init__(self, aws, instance, prepare="true"):
+    def __init__(self, aws, instance, prepare="true", boot=True):
         self.aws, self.instance = aws, instance
         self.name = "spotctl-test-box-" + uuid.uuid4().hex[:8]
+        aws.boxes.append(self)
         self.metadata = f"{ENDPOINT}/_sandbox/metadata/{instance}"
         docker(
             *["create", "--tty", "--name", self.name, "--network", f"container:{aws.name}", *machine_options()],
@@ -183,7 +185,9 @@ class Box:
         fetch = f"curl -sf -H \"X-aws-ec2-metadata-token: {token}\" {self.metadata}/latest/user-data"
         # cloud-init takes a script as it is, and unpacks one that is compressed.
         self.run(f"{fetch} >/root/user-data && if gzip -dc /root/user-data >/root/plain 2>/dev/null; "
-                 f"then mv /root/plain /root/user-data; fi && bash /root/user-data")
+                 f"then mv /root/plain /root/user-data; fi")
+        if boot:
+            self.run("bash /root/user-data")
 
     def power_on(self):
         docker("start", self.name)
