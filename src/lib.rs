@@ -20,7 +20,7 @@
 //! | [`settings`] | what a run is told from outside the file: flag, environment, file, default |
 //! | [`config`] | the file and the `.env`: parsed, defaulted, validated, all findings at once |
 //! | [`spec`] | what the user wants, in types that cannot hold a wrong value |
-//! | [`decide`] | pure: ranking, refusals, slots and duplicates, tokens, policies, boot script |
+//! | [`decide`] | pure: ranking, refusals, slots and duplicates, tokens, policies, user data, phases and last words |
 //! | [`market`] | reads: types, offerings, prices, subnets, images |
 //! | [`resource`] | the five kinds of things: desired, observe, diff, apply, destroy |
 //! | [`plan`] | the one plan that `plan` shows and `up` carries out |
@@ -31,6 +31,7 @@
 //! | [`ui`] | the only module that writes to the terminal |
 //! | [`error`] | failures as users meet them: kind, sentence, hints, what exists |
 //! | [`sandbox`] | the embedded AWS |
+//! | `templates/box/` | what runs on the box: the guard that boots the worker and ends the box, in Python's own library |
 //!
 //! # Invariants
 //!

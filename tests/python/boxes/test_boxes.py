@@ -127,6 +127,19 @@ def test_without_a_gpu_it_ends_at_once(aws):
     fails(aws, instance, "failed:booting:no GPU", box)
 
 
+def test_without_docker_it_is_installed_or_the_box_ends(aws):
+    """The package manager is a stand-in: what is tried, and what becomes of it, is not."""
+    hide = "systemctl stop docker.socket docker; mv /usr/bin/docker /root/; "
+    stand_in = "printf '#!/bin/sh\n[ \"$1\" = update ] || {}\n' >/usr/local/bin/apt-get; chmod +x /usr/local/bin/apt-get"
+    brings = aws.box(aws.launch(file()), prepare=hide + stand_in.replace("{}", "mv /root/docker /usr/bin/"))
+    brings.reaches("ready")
+    aws.spotctl("down --no-wait")
+    instance = aws.launch(file())
+    broken = "{ echo E: Unable to locate package docker.io; exit 100; }"
+    box = aws.box(instance, prepare=hide + stand_in.replace("{}", broken))
+    assert box.ends() == "failed:booting:no Docker on this image: E: Unable to locate package docker.io"
+
+
 def test_an_unhealthy_container_never_gets_ready(aws):
     health = "  args: [--health-cmd=false, --health-interval=1s, --health-retries=2]\n"
     fails(aws, aws.launch(file(container=health)), "failed:starting:unhealthy")
