@@ -145,7 +145,7 @@ impl Run<'_> {
         let end = Instant::now() + goal.limit;
         let mut workers = observed.workers.clone();
         // Those that live already count, and so does their end.
-        let live = observed.workers.iter().filter(|worker| worker.state.is_live());
+        let live = observed.workers.iter().filter(|worker| worker.counts());
         let mut awaited: BTreeSet<String> = live.map(|worker| worker.id.clone()).collect();
         let mut slots = plan.slots.clone();
         loop {

@@ -5,6 +5,7 @@ mod black_box {
     mod clients;
     mod documents;
     mod inputs;
+    mod last_words;
     mod life;
     mod pipelines;
     mod policies;

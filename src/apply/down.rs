@@ -72,7 +72,9 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
             None => Ok(()),
         }
     };
-    let leave_word = async || match template.as_ref().filter(|_| order.template_stays).zip(meant.last()) {
+    // What ends already has said why, or is about to.
+    let last = meant.iter().rfind(|worker| !worker.is_ending());
+    let leave_word = async || match template.as_ref().filter(|_| order.template_stays).zip(last) {
         Some((found, worker)) => {
             let word = LastWord::of(&worker.id, Timestamp::now(), "draining:down", worker.timeline.as_deref());
             launch_template::set_last_word(cloud, &found.id, &word).await

@@ -108,7 +108,7 @@ fn chosen<'a>(workers: &'a [Worker], id: Option<&str>, word: Option<&LastWord>) 
     let last_over = workers.iter().rfind(|worker| worker.state.is_over());
     match (last_over, word) {
         (Some(worker), _) => Some(worker),
-        (None, Some(_)) => None,
+        (None, Some(word)) => workers.iter().find(|worker| worker.id == word.worker),
         (None, None) => workers.last(),
     }
 }
@@ -135,5 +135,7 @@ mod tests {
             "the last word is of one that EC2 has forgotten"
         );
         assert_eq!(id(&both, Some("i-9"), None), None);
+        let own = LastWord::parse("i-2 1970-01-01T00:00:00Z failed:ready:x / ").unwrap();
+        assert_eq!(id(&both[1..], None, Some(&own)).as_deref(), Some("i-2"), "EC2 has not noticed its end yet");
     }
 }

@@ -89,6 +89,24 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// Whether it counts towards the wish: it lives, and does not say of itself that it ends.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.state.is_live() && !self.is_ending()
+    }
+
+    /// Whether the box says that it ends.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        phase::standing(self.phase.as_deref()) == Standing::Ending
+    }
+
+    /// Whether the box was ready once and drained afterwards: a short job may be done between two looks.
+    fn was_ready(&self) -> bool {
+        let has_drained = self.phase.as_deref().is_some_and(|phase| phase.starts_with("draining:"));
+        has_drained && self.timeline.as_deref().is_some_and(|timeline| phase::began(timeline, "ready").is_some())
+    }
+
     /// Whether it got beyond `pending`: AWS had a machine for it.
     #[must_use]
     pub fn has_run(&self) -> bool {
@@ -112,12 +130,13 @@ impl Worker {
     }
 }
 
-/// Slots to fill so that `count` workers live; those that no spotctl launched count too, and nobody is ever ended.
+/// Slots to fill so that `count` workers live; those that no spotctl launched count too, and nobody is ever ended. One that
+/// drains does not count any more, but holds its slot: that slot's client token still means it.
 #[must_use]
 pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<u32> {
     let live = || workers.iter().filter(|worker| worker.state.is_live());
     let held: BTreeSet<u32> = live().filter_map(|worker| worker.slot).collect();
-    let have = u32::try_from(live().count()).unwrap_or(u32::MAX);
+    let have = u32::try_from(workers.iter().filter(|worker| worker.counts()).count()).unwrap_or(u32::MAX);
     (0..).filter(|slot| !held.contains(slot)).take(count.saturating_sub(have) as usize).collect()
 }
 
@@ -172,7 +191,7 @@ pub enum Progress<'a> {
 pub fn progress<'a>(workers: &'a [Worker], awaited: &BTreeSet<String>, count: u32, goal: Goal) -> Progress<'a> {
     let extra: BTreeSet<&str> = duplicates(workers).into_iter().map(|worker| worker.id.as_str()).collect();
     let live: Vec<&Worker> =
-        workers.iter().filter(|worker| worker.state.is_live() && !extra.contains(worker.id.as_str())).collect();
+        workers.iter().filter(|worker| worker.counts() && !extra.contains(worker.id.as_str())).collect();
     let unseen = awaited.iter().filter(|id| !workers.iter().any(|worker| worker.id == **id)).count();
     let there = |worker: &&&Worker| match goal {
         Goal::Launched => true,
@@ -180,18 +199,19 @@ pub fn progress<'a>(workers: &'a [Worker], awaited: &BTreeSet<String>, count: u3
         Goal::Ready => phase::standing(worker.phase.as_deref()) == Standing::Ready,
     };
     let count = count as usize;
-    let arrived = live.iter().filter(there).count();
+    let done = |worker: &&Worker| goal == Goal::Ready && awaited.contains(&worker.id) && worker.was_ready();
+    let arrived = live.iter().filter(there).count() + workers.iter().filter(done).count();
     if arrived >= count {
         return Progress::Done;
     }
-    if live.len() + unseen < count
-        && let Some(lost) = workers.iter().find(|worker| worker.state.is_over() && awaited.contains(&worker.id))
-    {
-        return Progress::Lost(lost);
-    }
-    let ending = live.iter().find(|worker| phase::standing(worker.phase.as_deref()) == Standing::Ending);
-    if let (Goal::Ready, Some(worker)) = (goal, ending) {
-        return Progress::Ending(worker);
+    if live.len() + unseen < count {
+        let ours = || workers.iter().filter(|worker| awaited.contains(&worker.id));
+        if let Some(lost) = ours().find(|worker| worker.state.is_over()) {
+            return Progress::Lost(lost);
+        }
+        if let Some(ending) = ours().find(|worker| worker.state.is_live() && worker.is_ending()) {
+            return Progress::Ending(ending);
+        }
     }
     let seen: Vec<String> = live.iter().map(|worker| format!("{} {}", worker.id, worker.stands())).collect();
     Progress::Waiting(if seen.is_empty() { "not visible yet".to_owned() } else { seen.join(", ") })
@@ -240,6 +260,9 @@ pub(crate) mod tests {
         ] {
             assert_eq!(slots_to_fill(&workers, count), slots, "{workers:?} {count}");
         }
+        let mut draining = running("i-1", Some(0));
+        draining.phase = Some("draining:idle".to_owned());
+        assert_eq!(slots_to_fill(&[draining], 1), [1], "it ends, but its token is not free");
     }
 
     #[test]
@@ -292,8 +315,12 @@ pub(crate) mod tests {
         assert_eq!(look("ready", None), "Done");
         assert!(look("failed:pulling:no image", None).starts_with("Ending(Worker"));
         assert!(look("draining:interruption", None).starts_with("Ending(Worker"));
-        let failed = [one.clone()];
-        assert_eq!(progress(&failed, &ours, 1, Goal::Running), Progress::Done, "running is all that was asked for");
+        assert!(look("draining:done", Some("ready=61 draining=62")).starts_with("Done"), "a short job");
+        let mut gone = [one.clone(), worker("i-2", State::Running, Some(1), 1)];
+        gone[0].phase = Some("draining:idle".to_owned());
+        assert_eq!(progress(&gone, &ours, 1, Goal::Running), Progress::Done, "another one is there");
+        assert!(matches!(progress(&gone[..1], &ours, 1, Goal::Running), Progress::Ending(_)));
+        assert!(matches!(progress(&gone[..1], &launched(&[]), 1, Goal::Running), Progress::Waiting(_)), "nobody's");
     }
 
     #[test]

@@ -7,6 +7,7 @@ boot. Every call here is one POST to `/`, so AWS's Signature Version 4 is its si
 import datetime
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import random
@@ -68,6 +69,13 @@ def _session():
 
 def metadata(path):
     """One answer, `None` where there is none (404). Raises `OSError` where the service does not answer."""
+    try:
+        return _metadata(path)
+    except http.client.HTTPException as error:  # an answer that was cut short
+        raise OSError(str(error)) from None
+
+
+def _metadata(path):
     for last in (False, True):
         request = urllib.request.Request(METADATA + "/latest/" + path, headers={"X-aws-ec2-metadata-token": _session()})
         try:
@@ -93,9 +101,9 @@ _credentials = {}
 _credentials_lock = threading.Lock()
 
 
-def _role():
+def _role(renew=False):
     with _credentials_lock:
-        if _credentials.get("until", 0.0) < time.time():
+        if renew or _credentials.get("until", 0.0) < time.time():
             place = "meta-data/iam/security-credentials/"
             name = metadata(place)
             answer = json.loads(metadata(place + name.split()[0]) or "{}") if name else {}
@@ -138,30 +146,38 @@ def endpoint(host, region):
     return os.environ.get("AWS_ENDPOINT_URL", f"https://{host}.{region}.{suffix}").rstrip("/") + "/"
 
 
-def _attempt(service, host, region, headers, body):
+def _send(request):
+    """Status and body of an answer, whatever the status."""
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def _attempt(service, host, region, headers, body, renew):
     url = endpoint(host, region)
     try:
-        headers = signed(url, body, headers, region, service, _role(), datetime.datetime.now(datetime.timezone.utc))
-        with urllib.request.urlopen(urllib.request.Request(url, data=body, headers=headers), timeout=10) as answer:
-            return answer.read()
-    except urllib.error.HTTPError as error:
-        text = error.read().decode("utf-8", "replace")
-        found = re.search(r'"__type"\s*:\s*"(?:[^"#]*#)?([^"]+)"|<Code>([^<]+)</Code>', text)
-        code = (found[1] or found[2]) if found else f"HTTP-{error.code}"
-        if "Expired" in code:
-            _credentials.clear()
-        raise _Once(code, error.code >= 500 or error.code == 429 or code in TRANSIENT) from None
-    except OSError as error:
+        now = datetime.datetime.now(datetime.timezone.utc)
+        headers = signed(url, body, headers, region, service, _role(renew), now)
+        status, answer = _send(urllib.request.Request(url, data=body, headers=headers))
+    except (OSError, ValueError, KeyError, http.client.HTTPException) as error:
         raise _Once(f"no answer from {service}: {getattr(error, 'reason', error)}", retry=True) from None
+    if status == 200:
+        return answer
+    found = re.search(rb'"__type"\s*:\s*"(?:[^"#]*#)?([^"]+)"|<Code>([^<]+)</Code>', answer)
+    code = (found[1] or found[2]).decode("utf-8", "replace") if found else f"HTTP-{status}"
+    raise _Once(code, status >= 500 or status == 429 or code in TRANSIENT)
 
 
 def _call(service, host, region, headers, body, patience):
     began = time.monotonic()
-    pause = 0.2
+    pause, renew = 0.2, False
     while True:
         try:
-            return _attempt(service, host, region, headers, body)
+            return _attempt(service, host, region, headers, body, renew)
         except _Once as error:
+            renew = "Expired" in str(error)
             waited = time.monotonic() - began
             settling = str(error) in PERMISSION and waited < IAM_SETTLES
             if waited + pause > patience or not (error.retry or settling):

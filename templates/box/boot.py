@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 
 import aws
@@ -14,10 +15,11 @@ import worker
 
 RUN = "/run/spotctl"  # memory: no value and no registry token gets onto the disk
 DOCKER_CONFIG = RUN + "/docker"
-STARTED = RUN + "/started"  # gone after a reboot of the box, there after a restart of this program
+# Both are gone after a reboot of the box, and there after a restart of this program.
+STARTED = RUN + "/started"
+READY = RUN + "/ready"
 NVME = "/opt/dlami/nvme"
 DOCKER_DATA = ("/var/lib/docker", "/var/lib/containerd")
-REGION_OF_ECR = "amazonaws.com"
 
 # A container that dies of a wrong command does so at once: up means up for so long.
 SETTLED = 2
@@ -36,26 +38,42 @@ class Failure(Exception):
 def quiet(*command, timeout=60):
     """A command's exit status and what it printed; a command that is missing or hangs has failed."""
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout
+        running = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        return done.returncode, done.stdout.decode("utf-8", "replace").strip()
     except FileNotFoundError:
         return 127, f"{command[0]} is not there"
+    except OSError as error:
+        return 126, f"{command[0]}: {error.strerror}"
+    try:
+        said, _ = running.communicate(timeout=timeout)
+        return running.returncode, said.decode("utf-8", "replace").strip()
     except subprocess.TimeoutExpired:
+        # Not waited for: what hangs in the driver does not die.
+        running.kill()
         return 124, f"{command[0]} took more than {timeout} s"
 
 
 def last_line(text):
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else "no reason given"
+    """What a command said last, but for the way to its help."""
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not re.match("(See|Run) 'docker|Usage:", line)]
+    return lines[-1] if lines else "no reason given"
 
 
 # What the image lacks
 
 
+installing = threading.Lock()  # two at once would meet at the package manager's own
+
+
 def install(apt, dnf):
     """A package of the system's own repositories."""
+    with installing:
+        return _install(apt, dnf)
+
+
+def _install(apt, dnf):
     if shutil.which("apt-get"):
         options = ["-o", "DPkg::Lock::Timeout=120", "-y", "-qq", "--no-install-recommends"]
         os.environ["DEBIAN_FRONTEND"] = "noninteractive"
@@ -86,12 +104,16 @@ def need_gpu(gpus):
 
 def need_docker():
     """Docker, with its data on the local NVMe where there is one: it is faster, and the root volume stays small."""
+    # A box lives for hours and lets nothing in; an upgrade in between restarts Docker, and with it the worker.
+    timers = ("apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service")
+    quiet("systemctl", "stop", "--no-block", *timers)
     if not shutil.which("docker"):
         status, said = install("docker.io", "docker")
         if status or not shutil.which("docker"):
             raise Failure("booting", "no Docker on this image: " + last_line(said))
-    # Deep Learning images mount it by a service of their own.
-    quiet("systemctl", "start", "dlami-nvme.service")
+    if not os.path.ismount(NVME):
+        # Deep Learning images mount it by a service of their own.
+        quiet("systemctl", "start", "dlami-nvme.service")
     if os.path.ismount(NVME) and not os.path.ismount(DOCKER_DATA[0]):
         quiet("systemctl", "stop", "docker.socket", "docker.service", "containerd.service")
         for place in DOCKER_DATA:
@@ -162,11 +184,12 @@ def pull(image):
         reason = last_line(said)
         if "no space left" in reason:
             raise Failure("pulling", "no space left on the volume; raise instance.volume.size")
-        if re.search("manifest unknown|not found|does not exist|invalid reference|unsupported", reason):
-            raise Failure("pulling", f"no image {image}")
+        # First, since Docker says of a repository that it may not see that it perhaps does not exist.
         if re.search("denied|unauthorized|no basic auth|forbidden", reason, re.IGNORECASE):
             if time.monotonic() - began > PERMISSION_SETTLES:
                 raise Failure("pulling", reason)
+        elif re.search("manifest unknown|not found|does not exist|invalid reference|unsupported", reason):
+            raise Failure("pulling", f"no image {image}")
         time.sleep(pause)
         pause = min(pause * 2, 10)
 
@@ -175,10 +198,12 @@ def pull(image):
 
 
 def inspect(name):
-    """What Docker knows of the container; `None` where it is not there."""
+    """What Docker knows of the container; `None` where it is not there. Raises `OSError` where Docker does not say."""
     status, text = quiet("docker", "inspect", "--type=container", name)
     if status:
-        return None
+        if "no such" in text.lower():
+            return None
+        raise OSError(last_line(text))
     found = json.loads(text)[0]
     state = found["State"]
     return {
@@ -200,31 +225,33 @@ def start(one):
         arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     if done.returncode:
-        said = last_line(one.redact(done.stdout.decode("utf-8", "replace")))
-        raise Failure("starting", re.sub("See 'docker run --help'.", "", said).strip())
+        raise Failure("starting", last_line(one.redact(done.stdout.decode("utf-8", "replace"))))
 
 
 def boot(box, enter):
     """Everything up to the running container; `enter` is told each phase. Answers the worker."""
     os.makedirs(RUN, mode=0o700, exist_ok=True)
     enter("booting")
-    # Side by side: none of these waits for another, and the slowest sets the pace.
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        ready = [pool.submit(need_gpu, box["gpus"]), pool.submit(need_docker)]
-        early = {}
-        if "dkr" in box["image"] or box["image"].startswith("${"):
-            early[box["region"]] = pool.submit(ecr_token, box["region"])
-        enter("parameters")
-        try:
-            one = worker.Worker(box, parameters(box))
-            image, _, _ = one.image, one.command(), one.queues
-        except worker.Missing as error:
-            raise Failure("parameters", str(error)) from None
-        for step in ready:
-            step.result()
-        if os.path.exists(STARTED):
-            return one  # this program was restarted beside its container
-        log_in(image, early, one.parameters)
+    # Side by side: none of these waits for another, the slowest sets the pace, and the first that fails ends it.
+    pool = concurrent.futures.ThreadPoolExecutor()
+    early = {}
+    if ".dkr." in box["image"] or ".dkr-ecr." in box["image"]:
+        early[box["region"]] = pool.submit(ecr_token, box["region"])
+    enter("parameters")
+    found = pool.submit(parameters, box)
+    steps = [pool.submit(need_gpu, box["gpus"]), pool.submit(need_docker), found]
+    done, _ = concurrent.futures.wait(steps, return_when=concurrent.futures.FIRST_EXCEPTION)
+    pool.shutdown(wait=False)
+    for step in done:
+        step.result()
+    try:
+        one = worker.Worker(box, found.result())
+        image, _, _ = one.image, one.command(), one.queues
+    except worker.Missing as error:
+        raise Failure("parameters", str(error)) from None
+    if os.path.exists(STARTED):
+        return one  # this program was restarted beside its container
+    log_in(image, early, one.parameters)
     enter("pulling")
     pull(image)
     enter("starting")

@@ -20,6 +20,7 @@ import boot
 INTERRUPTION_EVERY = 5  # what AWS asks for
 MARGIN = 10  # of the two minutes of an interruption, for the last word and the shutdown
 GPU_IDLE_UNDER = 5  # per cent
+DOCKER_SILENT = 120  # seconds without an answer of Docker's, which heavy load explains
 LAST_WORD = 256  # what a tag holds
 
 
@@ -28,12 +29,19 @@ def since_boot():
 
 
 def seconds(text):
-    """A period of the file, `1h30m`; `None` for `none`."""
-    found = re.fullmatch("(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", text)
-    if not text or not found:
+    """A period of the file, `1h30m`; `None` where it is none."""
+    found = re.fullmatch("(?:([0-9]+)h)?(?:([0-9]+)m)?(?:([0-9]+)s)?", text.replace(" ", ""))
+    if not text.strip() or not found:
         return None
     hours, minutes, rest = (int(part or 0) for part in found.groups())
     return hours * 3600 + minutes * 60 + rest
+
+
+def limit(tag, text):
+    """A limit in seconds, `None` for `none`. The instance's tag goes before the file, unless nobody can read it."""
+    if tag == "none":
+        return None
+    return seconds(tag or "") or seconds(text)
 
 
 def plain(text):
@@ -45,30 +53,33 @@ class Here:
     """Which instance this is, when it was launched, and its limits: its own tags go before the file."""
 
     def __init__(self, box):
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while True:
             try:
                 document = json.loads(aws.metadata("dynamic/instance-identity/document"))
                 self.id = document["instanceId"]
                 launched = datetime.datetime.strptime(document["pendingTime"], "%Y-%m-%dT%H:%M:%SZ")
                 self.template = aws.tag("aws:ec2launchtemplate:id")
-                limits = {name: aws.tag("spotctl:" + name) for name in ("lifetime", "idle")}
+                tags = {name: aws.tag("spotctl:" + name) for name in ("lifetime", "idle")}
                 break
             except (OSError, TypeError, ValueError):
                 if time.monotonic() > until:
                     raise
                 time.sleep(0.5)
         self.launched = launched.replace(tzinfo=datetime.timezone.utc).timestamp()
-        self.hard = seconds(limits["lifetime"] or box["lifetime"])
-        self.idle = seconds(limits["idle"] or box["idle"])
-        # After a reboot the worker has as long to become ready as it had at first.
+        hard, ready = limit(tags["lifetime"], box["lifetime"]), seconds(box["boot"])
+        self.idle = limit(tags["idle"], box["idle"])
+        self.end = None if hard is None else self.launched + hard
+        # After a reboot the worker has as long to become ready as it had at first; one that was is not asked again.
         begin = max(self.launched, time.time() - since_boot())
-        limit = seconds(box["boot"])
-        self.boot_end = None if limit is None else begin + limit
-        self.end = None if self.hard is None else self.launched + self.hard
+        self.boot_end = None if ready is None or os.path.exists(boot.READY) else begin + ready
 
     def age(self):
         return max(0, round(time.time() - self.launched))
+
+
+class Over(Exception):
+    """The end of this box has been decided meanwhile."""
 
 
 class Story:
@@ -83,6 +94,8 @@ class Story:
 
     def enter(self, phase):
         with self.told:
+            if self.phase.startswith(("draining", "failed")):
+                raise Over
             age = self.here.age()
             self.phase = phase
             self.times[phase.split(":")[0]] = age
@@ -100,7 +113,7 @@ class Story:
                 now = self.wanted
             try:
                 aws.set_tags(self.region, self.here.id, now, patience=20)
-            except aws.Failed as error:
+            except Exception as error:  # whatever it is, the next phase must be told
                 print(f"spotctl: tagging this instance: {error}", flush=True)
                 time.sleep(5)
                 continue
@@ -112,11 +125,16 @@ class Story:
         """The last word, which outlives the instance on its launch template."""
         with self.told:
             self.told.wait_for(lambda: self.wanted == self.sent, timeout=patience)
-        if self.here.template:
+        try:
+            # Read again: it may not have been there in the first seconds.
+            template = self.here.template or aws.tag("aws:ec2launchtemplate:id")
+        except OSError:
+            template = None
+        if template:
             now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             word = f"{self.here.id} {now} {plain(self.phase)} / {self.timeline()}"
             try:
-                aws.set_tags(self.region, self.here.template, {"spotctl:last": word[:LAST_WORD]}, patience)
+                aws.set_tags(self.region, template, {"spotctl:last": word[:LAST_WORD]}, patience)
             except aws.Failed as error:
                 print(f"spotctl: leaving a last word: {error}", flush=True)
 
@@ -143,6 +161,8 @@ def queue_depth(region, url):
     if url.startswith("arn:"):
         _, _, _, region, account, name = url.split(":")
         url = aws.endpoint("sqs", region) + f"{account}/{name}"
+    elif url.startswith("https://queue.amazonaws.com/"):
+        region = "us-east-1"  # its name of old
     else:
         region = (re.match(r"https://(?:sqs\.)?([a-z0-9-]+)\.(?:queue\.)?amazonaws\.", url) or [None, region])[1]
     names = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
@@ -151,31 +171,44 @@ def queue_depth(region, url):
     return sum(int(answer["Attributes"][name]) for name in names)
 
 
-def is_idle(box, queues):
-    """One reading; raises where there is none."""
-    if any(queue_depth(box["region"], url) for url in queues):
-        return False
-    if box["gpus"] is None:
-        return True
+def is_gpu_idle():
+    """One reading; raises `OSError` where there is none."""
     status, said = boot.quiet("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", timeout=20)
-    if status:
-        raise OSError(said)
-    return all(int(line) < GPU_IDLE_UNDER for line in said.split())
+    try:
+        if status == 0:
+            return all(int(line) < GPU_IDLE_UNDER for line in said.split())
+    except ValueError:
+        pass  # a GPU that is lost says so where its figure stood
+    raise OSError(boot.last_line(said))
 
 
-def watch_idle(ends, box, queues, limit):
-    """Idle is: every reading of the whole window succeeded and found nothing to do."""
-    if limit is None or (box["gpus"] is None and not queues):
+def are_queues_empty(box, queues):
+    return not any(queue_depth(box["region"], url) for url in queues)
+
+
+def watch_idle(ends, box, queues, window):
+    """Idle is: every reading of the whole window succeeded and found nothing to do. A GPU that cannot be read for as long
+    is lost, and with it the worker."""
+    if window is None or (box["gpus"] is None and not queues):
         return
-    every = min(max(limit / 30, 1), 15)
-    since = None
+    every = min(max(window / 30, 1), 15)
+    idle_since = lost_since = None
     while True:
+        began = time.monotonic()
         try:
-            began = time.monotonic()
-            since = (since or began) if is_idle(box, queues) else None
+            is_idle = box["gpus"] is None or is_gpu_idle()
+            lost_since = None
+        except OSError as error:
+            is_idle, lost_since = False, lost_since or began
+            if time.monotonic() - lost_since >= window:
+                ends.put((f"failed:ready:the GPU is lost: {error}", None))
+                return
+        try:
+            is_idle = is_idle and are_queues_empty(box, queues)
         except (OSError, ValueError, KeyError, aws.Failed):
-            since = None
-        if since is not None and time.monotonic() - since >= limit:
+            is_idle = False
+        idle_since = (idle_since or began) if is_idle else None
+        if idle_since is not None and time.monotonic() - idle_since >= window:
             ends.put(("draining:idle", None))
             return
         time.sleep(every)
@@ -183,9 +216,17 @@ def watch_idle(ends, box, queues, limit):
 
 def watch_container(ends, story, one, go_on):
     """To `ready`, then to the container's own end."""
-    name, up_since = one.box["container"], time.monotonic()
+    name, up_since, heard = one.box["container"], time.monotonic(), time.monotonic()
     while True:
-        seen = boot.inspect(name)
+        try:
+            seen = boot.inspect(name)
+            heard = time.monotonic()
+        except OSError as error:
+            if time.monotonic() - heard > DOCKER_SILENT:
+                ends.put((f"failed:{story.phase}:Docker does not answer: {error}", None))
+                return
+            time.sleep(3)
+            continue
         if seen is None:
             ends.put((f"failed:{story.phase}:the container is gone", None))
             return
@@ -202,6 +243,8 @@ def watch_container(ends, story, one, go_on):
                 ends.put(("failed:starting:the container was restarted", None))
                 return
             if seen["health"] in (None, "healthy") and time.monotonic() - up_since >= boot.SETTLED:
+                with open(boot.READY, "w", encoding="utf-8"):
+                    pass
                 story.enter("ready")
                 go_on()
         time.sleep(0.5 if story.phase == "starting" else 3)
@@ -222,6 +265,8 @@ def work(ends, box, here, story, found):
         watch_container(ends, story, one, go_on)
     except boot.Failure as error:
         ends.put((f"failed:{error.phase}:{error.reason}", None))
+    except Over:
+        pass
 
 
 def guarded(ends, story, run, *arguments):
@@ -249,6 +294,13 @@ def due(here, story):
 
 def end(box, story, found, phase, left):
     """Drains, tells and shuts down; `left` is what an interruption leaves."""
+    try:
+        drain(box, story, found, phase, left)
+    finally:
+        shutdown("-h", "now")
+
+
+def drain(box, story, found, phase, left):
     story.enter(phase)
     stop = box["stop_timeout"] if left is None else max(1, min(box["stop_timeout"], int(left)))
     boot.quiet("docker", "stop", "-t", str(stop), box["container"], timeout=stop + 20)
@@ -258,7 +310,6 @@ def end(box, story, found, phase, left):
             print(f"spotctl: container: {line}", flush=True)
     print(f"spotctl: {phase}; this box ends now", flush=True)
     story.finish(patience=8)
-    shutdown("-h", "now")
 
 
 def shutdown(*arguments):
@@ -285,8 +336,16 @@ def main():
     os.umask(0o077)
     ends = queue.SimpleQueue()  # the one whose `put` a signal handler may call
     signal.signal(signal.SIGTERM, lambda *_: ends.put(("draining:shutdown", None)))
-    here = Here(box)
-    if here.end is not None:
+    try:
+        here = Here(box)
+    except Exception as error:  # whatever it is: without its limits this box has no end
+        print(f"spotctl: the metadata service does not say who this is: {error}; this box ends now", flush=True)
+        shutdown("-h", "now")
+        gone(ends)
+        return
+    if here.end is None:
+        shutdown("-c")  # the one that the user data set, by the file
+    else:
         # Should this program hang, the system ends the box all the same, a little later.
         shutdown("-h", f"+{max(1, round((here.end - time.time()) / 60) + 5)}")
     story = Story(here, box["region"])
@@ -300,9 +359,10 @@ def main():
         except queue.Empty:
             phase, left = due(here, story), None
         if phase == "draining:shutdown":
-            # Docker stops the container itself, with its own stop timeout.
-            story.enter(phase)
-            story.finish(patience=5)
+            # A restart of this program is no end. At a shutdown Docker stops the container, with its own stop timeout.
+            if boot.quiet("systemctl", "is-system-running")[1] == "stopping":
+                story.enter(phase)
+                story.finish(patience=5)
             return
         if phase:
             end(box, story, found, phase, left)
@@ -311,4 +371,9 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:
+        print(f"spotctl: {type(error).__name__}: {error}", flush=True)
+    finally:
+        os._exit(0)  # threads that still wait for AWS must not keep systemd from starting this again

@@ -160,7 +160,7 @@ fn words(
 }
 
 /// What spotctl says to `docker run` itself, and what would break a promise if the file said it.
-const OURS: [(&str, Option<char>, &str); 12] = [
+const OURS: [(&str, Option<char>, &str); 13] = [
     ("--name", None, "spotctl names the container"),
     ("--detach", Some('d'), "spotctl always sets it"),
     ("--attach", Some('a'), "nobody is there to attach to it"),
@@ -170,6 +170,11 @@ const OURS: [(&str, Option<char>, &str); 12] = [
     ("--stop-timeout", None, "write it as `container.stop_timeout`"),
     ("--pull", None, "the image is pulled before, with its own phase"),
     ("--rm", None, "its exit status and its log would be gone before they are reported"),
+    (
+        "--restart",
+        None,
+        "a container that ends ends its box, and a loop of restarts would be paid for; retry inside it",
+    ),
     ("--env", Some('e'), "write it as `container.env`, or in the `.env` when it is secret"),
     ("--env-file", None, "there is no such file on the box; secrets go into the `.env`"),
     ("--cidfile", None, "spotctl knows the container by its name"),

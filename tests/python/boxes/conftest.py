@@ -5,6 +5,7 @@ the sandbox and the registry run. When the machine's system shuts down, its cont
 so, as EC2 would notice.
 """
 
+import datetime
 import fcntl
 import hashlib
 import json
@@ -78,7 +79,7 @@ def image():
     return made_image()
 
 
-def until(look, what, seconds=60):
+def until(look, what, seconds=120):
     """Looks until there is an answer."""
     end = time.monotonic() + seconds
     while True:
@@ -142,13 +143,18 @@ class Aws:
         if env is not None:
             self.write("/srv/.env", env)
         up = json.loads(self.spotctl(f"up --wait launched {flags} -o json").stdout)
-        return up["workers"][0]["id"]
+        return next(row["id"] for row in up["workers"] if row["launched_now"])
 
     def box(self, instance, **options):
         return Box(self, instance, **options)
 
     def worker(self, instance):
         return next(row for row in self.document("status")["workers"] if row["id"] == instance)
+
+    def age(self, instance):
+        """Seconds since the launch."""
+        launched = datetime.datetime.strptime(self.worker(instance)["launched_at"], "%Y-%m-%dT%H:%M:%SZ")
+        return time.time() - launched.replace(tzinfo=datetime.timezone.utc).timestamp()
 
     def state(self):
         """Everything the sandbox holds of the region."""
@@ -209,13 +215,13 @@ class Box:
     def phase(self):
         return self.aws.worker(self.instance)["phase"]
 
-    def reaches(self, phase, seconds=60):
+    def reaches(self, phase, seconds=120):
         try:
             until(lambda: self.phase() == phase, f"phase {phase}", seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {self.phase()}\n{self.console[-4000:]}") from None
 
-    def ends(self, seconds=90):
+    def ends(self, seconds=150):
         """Waits until the machine is off, and tells the sandbox, as EC2 would notice."""
         try:
             code = until(lambda: self.ended() or "", "the box ends", seconds)
