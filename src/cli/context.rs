@@ -31,6 +31,8 @@ pub struct Context {
     pub cloud: Cloud,
     /// What was done.
     pub journal: Journal,
+    /// Whether the embedded AWS answers in process: then no box runs.
+    pub is_rehearsal: bool,
 }
 
 impl Context {
@@ -40,7 +42,7 @@ impl Context {
         let env = read_env(&spec, ui)?;
         let settings = Settings::resolve(args, |name| std::env::var(name).ok(), spec.region.as_deref());
         let cloud = Cloud::connect(&settings).await?;
-        Ok(Self { ui: ui.clone(), spec, env, cloud, journal: Journal::default() })
+        Ok(Self { ui: ui.clone(), spec, env, cloud, journal: Journal::default(), is_rehearsal: settings.sandbox })
     }
 
     /// Reads AWS and decides: the plan that `plan` shows and `up` carries out.

@@ -105,6 +105,11 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
             .hint("remove --on-demand-fallback, or `on_demand_fallback: true` from the file")
             .into());
     }
+    if args.wait == Goal::Ready && context.is_rehearsal {
+        return Err(Error::usage("`--wait ready` waits for the box to speak, and `--sandbox` runs none")
+            .hint("wait until EC2 says running: spotctl --sandbox up --wait running")
+            .into());
+    }
     if args.dry_run {
         let mut report = foundation::Plan::default();
         let result = guarded(context, Box::pin(plan::show(context, &args.wants(), &mut report))).await.map(|_| 0);
@@ -218,6 +223,7 @@ mod tests {
             env: Some(env),
             cloud: Cloud::from_config(&config).unwrap(),
             journal: Journal::default(),
+            is_rehearsal: false,
         }
     }
 

@@ -81,18 +81,28 @@ async fn ask(cloud: &Cloud, stack: &WorkerName, args: &Args, report: &mut Why) -
     report.state = found.map(|worker| worker.state.as_str().to_owned());
     report.launched_at = found.map(|worker| rfc3339(worker.launched_at));
     report.state_reason = found.and_then(|worker| {
-        let message = worker.state_message.clone().unwrap_or_default();
-        Some(StateReason { code: worker.state_reason.clone()?, message })
+        let code = worker.state_reason.clone()?;
+        let message = worker.state_message.as_deref().unwrap_or_default();
+        // EC2 begins the sentence with the code.
+        let message = message.strip_prefix(&code).map_or(message, |rest| rest.trim_start_matches([':', ' ']));
+        Some(StateReason { message: message.to_owned(), code })
     });
     report.console = console.as_deref().map(|text| console_tail(text, args.lines)).unwrap_or_default();
-    for (name, is_there) in [
-        ("instance", found.is_some()),
-        ("instance tags", found.is_some_and(|worker| worker.phase.is_some())),
-        ("spot request", request.is_some()),
-        ("console", !report.console.is_empty()),
-        ("last word", word.is_some()),
+    // What EC2 no longer shows it has forgotten; what it shows and that says nothing is silent.
+    let is_known = found.is_some();
+    let had_request = found.is_none_or(|worker| worker.spot_request.is_some());
+    for (name, has_spoken, is_forgotten) in [
+        ("instance", is_known, true),
+        ("instance tags", found.is_some_and(|worker| worker.phase.is_some()), !is_known),
+        ("spot request", request.is_some(), had_request),
+        ("console", !report.console.is_empty(), !is_known),
+        ("last word", word.is_some(), false),
     ] {
-        if is_there { report.sources.push(name) } else { report.forgotten.push(name) }
+        match (has_spoken, is_forgotten) {
+            (true, _) => report.sources.push(name),
+            (false, true) => report.forgotten.push(name),
+            (false, false) => report.silent.push(name),
+        }
     }
     report.spot_request = request;
     report.last_word = word;

@@ -46,8 +46,10 @@ pub struct Why {
     pub console: Vec<String>,
     /// What was asked and answered.
     pub sources: Vec<&'static str>,
-    /// What AWS has forgotten by now, or never knew.
+    /// What AWS has forgotten by now.
     pub forgotten: Vec<&'static str>,
+    /// What is there and says nothing.
+    pub silent: Vec<&'static str>,
 }
 
 impl Report for Why {
@@ -79,6 +81,7 @@ impl Report for Why {
         row("last word", self.last_word.as_ref().map(|word| format!("{} at {}", word.phase, word.at)));
         row("sources", Some(self.sources.join(", ")));
         row("forgotten", Some(self.forgotten.join(", ")));
+        row("silent", Some(self.silent.join(", ")));
         if !self.console.is_empty() {
             text.push_str("\nconsole\n");
             for line in &self.console {
@@ -108,6 +111,7 @@ mod tests {
             console: vec!["spotctl: the end".to_owned()],
             sources: vec!["instance tags", "console"],
             forgotten: vec!["spot request"],
+            silent: vec!["last word"],
             ..Why::default()
         };
         assert_eq!(
@@ -117,6 +121,7 @@ mod tests {
              timeline     booting 8 s, failed 61 s\n\
              sources      instance tags, console\n\
              forgotten    spot request\n\
+             silent       last word\n\
              \nconsole\n  spotctl: the end\n"
         );
     }

@@ -108,5 +108,6 @@ fn why_knows_who_ended_a_worker_also_when_aws_has_forgotten_it() {
     let later = aws.spotctl(&["why", &id, "-o", "json"]).exits(0).json();
     assert_eq!((&later["why"], &later["sources"]), (&json!("`spotctl down` ended it"), &json!(["last word"])));
     assert_eq!(later["timeline"], json!("booting=8 ready=61"));
+    assert_eq!(later["forgotten"], json!(["instance", "instance tags", "spot request", "console"]));
     aws.spotctl(&["why", "i-0123456789abcdef0"]).exits(2).says("nobody remembers a worker");
 }

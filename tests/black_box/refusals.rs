@@ -156,6 +156,7 @@ fn a_slow_instance_profile_is_waited_for() {
 fn what_is_not_there_yet_says_so() {
     let aws = Served::with(MINIMAL);
     aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "1"]).exits(2).says("not there yet");
+    aws.folder.spotctl(&["--sandbox", "up", "--wait", "ready"]).exits(2).says("`--sandbox` runs none");
 }
 
 #[test]
