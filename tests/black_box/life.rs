@@ -2,17 +2,7 @@
 
 use serde_json::json;
 
-use super::support::{Folder, MINIMAL, Served, actions, column, root};
-
-/// The file of a real worker, as the repository's example has it.
-fn example() -> Served {
-    let folder = root().join("examples/worker-gpu");
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the example");
-    let mut served = Served::with(&read("spotctl.yaml"));
-    served.region = "ap-northeast-2";
-    served.folder.write(".env.example", &read(".env.example"));
-    served
-}
+use super::support::{Folder, MINIMAL, Served, actions, column, example};
 
 #[test]
 fn the_example_goes_its_whole_way_and_leaves_nothing() {

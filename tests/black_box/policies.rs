@@ -1,18 +1,8 @@
 //! The policies that `render policy` prints are enough for those who hold them: the embedded AWS holds a key to one.
 
-use super::support::{Served, column, root};
+use super::support::{Served, column, example};
 
 const KEY: &str = "AKIAOPERATOR";
-
-/// The example of a real worker, in its region.
-fn example() -> Served {
-    let folder = root().join("examples/worker-gpu");
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the example");
-    let mut served = Served::with(&read("spotctl.yaml"));
-    served.region = "ap-northeast-2";
-    served.folder.write(".env.example", &read(".env.example"));
-    served
-}
 
 /// Holds [`KEY`] to what `render policy` prints for `whose`.
 fn limit(aws: &Served, whose: &str) {

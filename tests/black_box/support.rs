@@ -198,6 +198,16 @@ impl Served {
     }
 }
 
+/// The file of a real worker, as the repository's example has it.
+pub(crate) fn example() -> Served {
+    let folder = root().join("examples/worker-gpu");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("the example");
+    let mut served = Served::with(&read("spotctl.yaml"));
+    served.region = "ap-northeast-2";
+    served.folder.write(".env.example", &read(".env.example"));
+    served
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.server.kill();

@@ -69,7 +69,9 @@ fn samples() -> [(&'static str, String); 2] {
 #[test]
 fn the_script_is_the_one_that_was_reviewed() {
     for (name, script) in samples() {
-        golden::check(name, &script);
+        // The programs are reviewed where they stand; another test holds that they arrive whole.
+        let brief = FILES.iter().fold(script, |script, file| script.replace(file.text, "(as in templates/box/)\n"));
+        golden::check(name, &brief);
     }
 }
 

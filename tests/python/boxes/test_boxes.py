@@ -152,8 +152,8 @@ def test_health_is_waited_for_and_the_boot_limit_ends_what_takes_too_long(aws):
 
 
 def test_an_interruption_lets_a_worker_finish(aws):
-    command = "[/bin/sh, -c, 'trap \"sleep 8; touch /out/finished; exit 0\" TERM; while true; do sleep 1; done']"
-    instance = aws.launch(file(command=command, container="  args: [--volume=/out:/out]\n  stop_timeout: 60s\n"))
+    command = "[/bin/sh, -c, 'trap \"sleep 60; touch /out/finished; exit 0\" TERM; while true; do sleep 1; done']"
+    instance = aws.launch(file(command=command, container="  args: [--volume=/out:/out]\n  stop_timeout: 90s\n"))
     box = aws.box(instance)
     box.reaches("ready")
     aws.weather(f"interrupt {instance}")
