@@ -69,10 +69,12 @@ async fn ask(cloud: &Cloud, stack: &WorkerName, args: &Args, report: &mut Why) -
     let own = |of_worker: Option<&String>, of_word: Option<&String>| of_worker.or(of_word).cloned();
     report.phase = own(found.and_then(|worker| worker.phase.as_ref()), word.as_ref().map(|word| &word.phase));
     report.timeline = own(found.and_then(|worker| worker.timeline.as_ref()), word.as_ref().map(|word| &word.timeline));
-    // Who ended it from outside knows more than the box did.
-    let phase = word.as_ref().map(|word| word.phase.as_str()).or(report.phase.as_deref());
+    // Who ended it from outside knows more than the box did; of one that lives (it was rebooted, say) no word is the last.
+    let lives = found.is_some_and(|worker| worker.state.is_live());
+    let word_of_the_end = word.as_ref().filter(|_| !lives).map(|word| word.phase.as_str());
+    let phase = word_of_the_end.or(report.phase.as_deref());
     report.why = verdict(Known {
-        lives: found.is_some_and(|worker| worker.state.is_live()),
+        lives,
         phase,
         state_reason: found.and_then(|worker| worker.state_reason.as_deref()),
         request_status: request.as_ref().map(|request| request.status.as_str()),

@@ -97,6 +97,12 @@ fn why_knows_who_ended_a_worker_also_when_aws_has_forgotten_it() {
     let id = column(&up, "workers", "id").remove(0);
     assert_eq!(aws.spotctl(&["why", "-o", "json"]).exits(0).json()["why"], json!("it has not ended"));
     says(&aws, &id, "ready", "booting=8 ready=61");
+    // A reboot makes a box say a last word, too.
+    let template = aws.spotctl(&["status", "-o", "json"]).exits(0).json();
+    let template = column(&template, "resources", "id").into_iter().find(|id| id.starts_with("lt-")).expect("one");
+    let rebooted = format!("{id} 2026-11-24T00:00:00Z draining:shutdown / booting=8");
+    aws.boto3("tag.py", &[&template, "spotctl:last", &rebooted]);
+    assert_eq!(aws.spotctl(&["why", "-o", "json"]).exits(0).json()["why"], json!("it has not ended"));
     aws.spotctl(&["down"]).exits(0);
     let why = aws.spotctl(&["why", "--name", "w", "-o", "json"]).exits(0).json();
     assert_eq!((&why["id"], &why["why"]), (&json!(id), &json!("`spotctl down` ended it")));
