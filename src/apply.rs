@@ -32,8 +32,10 @@ use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
 
 mod down;
+mod reap;
 
 pub use down::{Down, Downed, destroy, down};
+pub use reap::reap;
 
 /// What an `apply` or `up` works with.
 #[derive(Debug, Clone, Copy)]

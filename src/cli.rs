@@ -25,6 +25,7 @@ mod init;
 mod man;
 mod params;
 mod plan;
+mod reap;
 mod render;
 mod sandbox;
 mod schema;
@@ -70,6 +71,8 @@ enum Command {
     /// Show the workers and what else exists
     #[command(visible_alias = "ls")]
     Status(status::Args),
+    /// End workers that are past their expiry, from anywhere
+    Reap(reap::Args),
     /// Say why the last worker ended, also when AWS has forgotten it
     Why(why::Args),
     /// Parameter Store against the `.env`; never prints a secret
@@ -96,6 +99,7 @@ impl Command {
             Self::Down(_) => "down",
             Self::Destroy(_) => "destroy",
             Self::Status(_) => "status",
+            Self::Reap(_) => "reap",
             Self::Why(_) => "why",
             Self::Params(_) => "params",
             Self::Render(_) => "render",
@@ -171,6 +175,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         Command::Down(args) => down::run(ui, &global, &args).await,
         Command::Destroy(args) => Box::pin(destroy::run(ui, &global, &args)).await,
         Command::Status(args) => status::run(ui, &global, &args).await,
+        Command::Reap(args) => reap::run(ui, &global, &args).await,
         Command::Why(args) => why::run(ui, &global, &args).await,
     }
 }

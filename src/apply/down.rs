@@ -73,7 +73,9 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         }
     };
     // What ends already has said why, or is about to.
-    let last = meant.iter().rfind(|worker| !worker.is_ending());
+    let unspoken: Vec<&Worker> = meant.iter().copied().filter(|worker| !worker.is_ending()).collect();
+    let marked: Vec<&str> = unspoken.iter().map(|worker| worker.id.as_str()).collect();
+    let last = unspoken.last();
     let leave_word = async || match template.as_ref().filter(|_| order.template_stays).zip(last) {
         Some((found, worker)) => {
             let word = LastWord::of(&worker.id, Timestamp::now(), "draining:down", worker.timeline.as_deref());
@@ -82,11 +84,12 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         None => Ok(()),
     };
     let at_once = async { if order.limit.is_none() { leave_word().await } else { Ok(()) } };
-    let (ended, cancelled, moved, said) = futures::join!(
+    let (ended, cancelled, moved, said, ()) = futures::join!(
         worker::terminate(cloud, &ids, |id| done.terminated.push(id.to_owned())),
         worker::cancel_requests(cloud, &requests),
         move_on,
-        at_once
+        at_once,
+        worker::mark(cloud, &marked, "draining:down")
     );
     ended?;
     cancelled?;

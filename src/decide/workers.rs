@@ -1,6 +1,7 @@
 //! Which workers there are, which are too many, and what a wait has come to. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -159,6 +160,17 @@ pub fn duplicates(workers: &[Worker]) -> Vec<&Worker> {
             pair.split_off(1)
         })
         .collect()
+}
+
+/// Live workers that are past their expiry by more than `grace`, in which the box drains by itself. One without a lifetime
+/// never expires.
+#[must_use]
+pub fn expired(workers: &[Worker], now: Timestamp, grace: Duration) -> Vec<&Worker> {
+    let is_over = |worker: &&Worker| {
+        let end = worker.expires_at().and_then(|end| end.checked_add(grace).ok());
+        worker.state.is_live() && end.is_some_and(|end| end <= now)
+    };
+    workers.iter().filter(is_over).collect()
 }
 
 /// How far `--wait` goes.
@@ -327,6 +339,20 @@ pub(crate) mod tests {
     fn a_duplicate_never_counts_towards_the_wish() {
         let twice = [worker("i-1", State::Running, Some(0), 0), worker("i-2", State::Running, Some(0), 1)];
         assert!(matches!(progress(&twice, &launched(&["i-2"]), 2, Goal::Running), Progress::Waiting(_)));
+    }
+
+    #[test]
+    fn a_worker_has_expired_when_its_lifetime_and_the_grace_are_over() {
+        let mut one = worker("i-1", State::Running, None, 1000);
+        one.lifetime = Some(Period::from_secs(60));
+        let forever = worker("i-2", State::Running, None, 0);
+        let gone = Worker { state: State::Terminated, ..one.clone() };
+        let workers = [one, forever, gone];
+        let at = |second| {
+            let found = expired(&workers, Timestamp::from_second(second).unwrap(), Duration::from_secs(10));
+            found.iter().map(|worker| worker.id.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((at(1069), at(1070)), (vec![], vec!["i-1".to_owned()]));
     }
 
     #[test]

@@ -329,6 +329,67 @@ impl Report for Down {
     }
 }
 
+/// A worker past its expiry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Expired {
+    /// The stack.
+    pub stack: String,
+    /// `i-…`.
+    pub id: String,
+    /// Instance type.
+    #[serde(rename = "type")]
+    pub instance_type: String,
+    /// RFC 3339.
+    pub expires_at: Option<String>,
+}
+
+impl Expired {
+    /// Of this stack's worker.
+    #[must_use]
+    pub fn new(stack: &str, worker: &Worker) -> Self {
+        Self {
+            stack: stack.to_owned(),
+            id: worker.id.clone(),
+            instance_type: worker.instance_type.clone(),
+            expires_at: worker.expires_at().map(rfc3339),
+        }
+    }
+}
+
+/// `reap`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Reap {
+    /// The region.
+    pub region: String,
+    /// What has expired.
+    pub expired: Vec<Expired>,
+    /// Instances that were told to end.
+    pub terminated: Vec<String>,
+}
+
+impl Report for Reap {
+    fn text(&self, color: bool) -> String {
+        if self.expired.is_empty() {
+            return format!("no worker in {} is past its expiry\n", self.region);
+        }
+        let rows = self.expired.iter().map(|worker| {
+            let is_told = self.terminated.contains(&worker.id);
+            vec![
+                worker.stack.clone(),
+                worker.id.clone(),
+                worker.instance_type.clone(),
+                worker.expires_at.clone().unwrap_or_default(),
+                if is_told { "terminated" } else { "lives" }.to_owned(),
+            ]
+        });
+        table(&["stack", "worker", "type", "expired", ""], rows, color)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.expired.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

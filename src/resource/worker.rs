@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
-use super::pairs;
+use super::{ec2_tags, pairs};
 use crate::cloud::{Cloud, call, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{self, Market};
@@ -161,6 +161,16 @@ async fn send_terminate(cloud: &Cloud, ids: &[&str]) -> Result<(), crate::cloud:
     let request = cloud.ec2.terminate_instances();
     let request = request.set_instance_ids(Some(ids.iter().map(|id| (*id).to_owned()).collect()));
     call("TerminateInstances", request.send()).await.map(drop)
+}
+
+/// Says on the workers themselves who ends them, so that the box repeats it as its last word and does not only see a
+/// shutdown from outside. A courtesy: what ends them does not depend on it.
+pub async fn mark(cloud: &Cloud, ids: &[&str], phase: &str) {
+    for some in ids.chunks(IDS_A_CALL) {
+        let tag = ec2_tags(&[(names::TAG_PHASE.to_owned(), phase.to_owned())]);
+        let request = cloud.ec2.create_tags().set_resources(Some(some.iter().map(|id| (*id).to_owned()).collect()));
+        let _ = call("CreateTags", request.set_tags(Some(tag)).send()).await;
+    }
 }
 
 /// Open requests of the stack, those with these tags only: they would launch a worker later, and they count towards the

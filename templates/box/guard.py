@@ -330,6 +330,15 @@ def gone(ends):
         subprocess.run(command, check=False)
 
 
+def ended_by():
+    """What `spotctl down` and `spotctl reap` write on the instance before they end it."""
+    try:
+        said = aws.tag("spotctl:phase") or ""
+    except OSError:
+        return None
+    return said if said in ("draining:down", "draining:reap") else None
+
+
 def main():
     with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "box.json"), encoding="utf-8") as file:
         box = json.load(file)
@@ -361,7 +370,7 @@ def main():
         if phase == "draining:shutdown":
             # A restart of this program is no end. At a shutdown Docker stops the container, with its own stop timeout.
             if boot.quiet("systemctl", "is-system-running")[1] == "stopping":
-                story.enter(phase)
+                story.enter(ended_by() or phase)
                 story.finish(patience=5)
             return
         if phase:

@@ -69,6 +69,9 @@ fn a_box_that_fails_before_it_is_ready_is_exit_8_with_its_reason_and_console() {
         said.contains(&format!("{id} is ending before it was ready: failed:pulling:no image a:1 (61 s)")),
         "{said}"
     );
+    aws.spotctl(&["down"]).exits(0);
+    let why = aws.spotctl(&["why", "-o", "json"]).exits(0).json();
+    assert_eq!(why["why"], json!("it failed in phase pulling: no image a:1"), "`down` does not talk over it");
     assert!(said.contains("the end of its console:") && said.contains(&format!("spotctl why {id}")), "{said}");
 }
 
@@ -82,6 +85,29 @@ fn a_box_that_aws_takes_back_before_it_is_ready_is_exit_8_and_no_other_is_launch
     assert_eq!(code, 8, "{said}");
     assert!(said.contains("Server.SpotInstanceTermination"), "{said}");
     assert_eq!(aws.ever_launched(), 1);
+}
+
+#[test]
+fn reap_ends_what_is_past_its_expiry_in_any_stack_and_why_knows_it() {
+    let aws = Served::with(MINIMAL);
+    let up = aws.spotctl(&["up", "--ttl", "1h", "-o", "json"]).exits(0).json();
+    let id = column(&up, "workers", "id").remove(0);
+    aws.folder.write("spotctl.yaml", &MINIMAL.replace("name: w", "name: other"));
+    aws.spotctl(&["up", "--ttl", "none"]).exits(0);
+    let reap = |more: &[&str]| aws.spotctl(&[&["reap", "-o", "json"], more].concat()).exits(0).json();
+    assert_eq!(reap(&["--all"])["expired"], json!([]));
+
+    // The sandbox's clock stays: the worker is made older instead.
+    aws.boto3("tag.py", &[&id, "spotctl:lifetime", "1s"]);
+    assert_eq!(reap(&["--all"])["expired"], json!([]), "it has some minutes to drain");
+    let seen = reap(&["--all", "--grace", "1s", "--dry-run"]);
+    assert_eq!((column(&seen, "expired", "id"), &seen["terminated"]), (vec![id.clone()], &json!([])));
+    assert_eq!(aws.live().len(), 2);
+    assert_eq!(reap(&["--grace", "1s"])["expired"], json!([]), "another stack's");
+    assert_eq!(reap(&["--all", "--grace", "1s"])["terminated"], json!([id]));
+    assert_eq!(aws.live().len(), 1);
+    let why = aws.spotctl(&["why", "--name", "w", "-o", "json"]).exits(0).json();
+    assert_eq!(why["why"], json!("`spotctl reap` ended it: it was past its expiry"));
 }
 
 #[test]

@@ -306,5 +306,5 @@ def test_down_from_outside_is_what_why_says(aws):
     aws.spotctl("down --no-wait")
     box.run("systemctl poweroff", check=False)
     until(lambda: box.ended() is not None, "the box is off")
-    assert aws.document(f"why {instance}")["why"] in ("`spotctl down` ended it", "somebody called TerminateInstances")
-    assert aws.last_word().startswith(instance)
+    assert aws.document(f"why {instance}")["why"] == "`spotctl down` ended it"
+    assert aws.last_word().startswith(instance) and " draining:down / booting=" in aws.last_word()
