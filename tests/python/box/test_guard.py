@@ -176,6 +176,21 @@ def test_a_box_that_cannot_find_out_who_it_is_ends(monkeypatch, clock, tmp_path)
     assert 180 <= clock[0] < 190
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("draining:down", "draining:down"),
+        ("draining:reap", "draining:reap"),
+        ("ready", None),
+        ("failed:x:y", None),
+        (None, None),
+    ],
+)
+def test_who_ends_the_box_from_outside_is_believed(monkeypatch, said, expected):
+    monkeypatch.setattr(guard.aws, "tag", lambda _: said)
+    assert guard.ended_by() == expected
+
+
 def test_docker_that_does_not_answer_is_not_a_container_that_is_gone(monkeypatch):
     monkeypatch.setattr(boot, "quiet", lambda *_, **__: (1, "Error: No such container: spotctl-w"))
     assert boot.inspect("spotctl-w") is None
