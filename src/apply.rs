@@ -281,8 +281,7 @@ const CONSOLE_LINES: usize = 15;
 /// The error for a worker that ended, or says that it ends, before it got there: with the last lines of its console, since
 /// the box and what it knows are gone in a moment.
 async fn ended(cloud: &Cloud, worker: &Worker, what: &str) -> Error {
-    let state = if worker.state.is_live() { "is ending" } else { worker.state.as_str() };
-    let is = if worker.state.is_live() { "" } else { "is " };
+    let state = if worker.state.is_live() { "ending" } else { worker.state.as_str() };
     let mut reasons = Vec::new();
     reasons.extend(worker.phase.is_some().then(|| worker.stands()));
     reasons.extend(worker.state_reason.clone().filter(|_| !worker.state.is_live()));
@@ -290,7 +289,7 @@ async fn ended(cloud: &Cloud, worker: &Worker, what: &str) -> Error {
         reasons.push("no reason given".to_owned());
     }
     let mut error =
-        Error::new(Failed::Worker, format!("{} {is}{state} before it was {what}: {}", worker.id, reasons.join(", ")));
+        Error::new(Failed::Worker, format!("{} is {state} before it was {what}: {}", worker.id, reasons.join(", ")));
     if let Ok(Some(text)) = worker::console(cloud, &worker.id).await {
         error.console = console_tail(&text, CONSOLE_LINES);
     }

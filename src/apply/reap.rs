@@ -23,15 +23,17 @@ pub async fn reap(
     (now, grace): (Timestamp, Duration),
     told: impl FnMut(&str),
 ) -> Result<()> {
-    let ids: Vec<&str> =
-        stacks.values().flat_map(|workers| expired(workers, now, grace)).map(|w| w.id.as_str()).collect();
+    let meant: Vec<(&str, Vec<&Worker>)> =
+        stacks.iter().map(|(stack, workers)| (stack.as_str(), expired(workers, now, grace))).collect();
+    let all = || meant.iter().flat_map(|(_, workers)| workers);
+    let ids: Vec<&str> = all().map(|worker| worker.id.as_str()).collect();
     if ids.is_empty() {
         return Ok(());
     }
-    let all = stacks.values().flat_map(|workers| expired(workers, now, grace));
-    let marked: Vec<&str> = all.filter(|worker| !worker.is_ending()).map(|worker| worker.id.as_str()).collect();
-    let words = stacks.iter().filter_map(|(stack, workers)| {
-        let last = expired(workers, now, grace).into_iter().rfind(|worker| !worker.is_ending())?;
+    // What ends already has said why, or is about to.
+    let marked: Vec<&str> = all().filter(|worker| !worker.is_ending()).map(|worker| worker.id.as_str()).collect();
+    let words = meant.iter().filter_map(|(stack, workers)| {
+        let last = workers.iter().rfind(|worker| !worker.is_ending())?;
         Some(leave_word(cloud, stack, last, now))
     });
     let (ended, said, ()) = futures::join!(

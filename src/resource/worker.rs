@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -44,25 +44,25 @@ pub async fn observe_all(cloud: &Cloud) -> Result<BTreeMap<String, Vec<Worker>>>
     Ok(stacks)
 }
 
-async fn read_all(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) -> Result<Vec<Worker>> {
-    let mut workers: Vec<Worker> = read_pages(cloud, by, doing).await?.into_iter().map(|(_, worker)| worker).collect();
-    workers.sort_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
-    Ok(workers)
+async fn read_all(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<Worker>> {
+    Ok(read_pages(cloud, by, doing).await?.into_iter().map(|(_, worker)| worker).collect())
 }
 
-/// Each with the name of its stack.
-async fn read_pages(cloud: &Cloud, by: aws_sdk_ec2::types::Filter, doing: &str) -> Result<Vec<(String, Worker)>> {
+/// Each with the name of its stack, in the order of their launch.
+async fn read_pages(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<(String, Worker)>> {
     let request = cloud.ec2.describe_instances().filters(by);
     let found =
         pages("DescribeInstances", request.into_paginator().send()).await.map_err(|failure| failure.doing(doing))?;
     let reservations = found.iter().flat_map(|page| page.reservations());
     let instances = reservations.flat_map(aws_sdk_ec2::types::Reservation::instances);
-    Ok(instances
+    let mut workers: Vec<(String, Worker)> = instances
         .filter_map(|instance| {
             let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
             Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
         })
-        .collect())
+        .collect();
+    workers.sort_by(|(_, a), (_, b)| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
+    Ok(workers)
 }
 
 /// An instance as a worker; `None` where AWS left out what it always sends.
@@ -179,18 +179,11 @@ pub async fn mark(cloud: &Cloud, ids: &[&str], phase: &str) {
 /// # Errors
 /// The call's failure.
 pub async fn open_requests(cloud: &Cloud, stack: &WorkerName, tags: &[(&str, String)]) -> Result<Vec<String>> {
-    let request = cloud
-        .ec2
-        .describe_spot_instance_requests()
-        .filters(filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()]))
-        .filters(filter("state", [SpotInstanceState::Open.as_str()]));
-    let request =
-        tags.iter().fold(request, |request, (key, value)| request.filters(filter(&format!("tag:{key}"), [value])));
-    let found = pages("DescribeSpotInstanceRequests", request.into_paginator().send())
-        .await
-        .map_err(|failure| failure.doing(&format!("looking for open Spot requests of stack `{stack}`")))?;
-    let requests = found.iter().flat_map(|page| page.spot_instance_requests());
-    Ok(requests.filter_map(|request| request.spot_instance_request_id().map(str::to_owned)).collect())
+    let open = filter("state", [SpotInstanceState::Open.as_str()]);
+    let tags = tags.iter().map(|(key, value)| filter(&format!("tag:{key}"), [value]));
+    let doing = format!("looking for open Spot requests of stack `{stack}`");
+    let found = read_requests(cloud, stack, std::iter::once(open).chain(tags), &doing).await?;
+    Ok(found.into_iter().map(|request| request.id).collect())
 }
 
 /// Cancels requests; that does not end an instance that one has already launched.
@@ -237,11 +230,21 @@ impl SpotRequest {
 /// # Errors
 /// A call's failure.
 pub async fn requests(cloud: &Cloud, stack: &WorkerName) -> Result<Vec<SpotRequest>> {
-    let by = filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()]);
-    let request = cloud.ec2.describe_spot_instance_requests().filters(by);
+    read_requests(cloud, stack, [], &format!("looking for the Spot requests of stack `{stack}`")).await
+}
+
+async fn read_requests(
+    cloud: &Cloud,
+    stack: &WorkerName,
+    more: impl IntoIterator<Item = Filter>,
+    doing: &str,
+) -> Result<Vec<SpotRequest>> {
+    let mut by = vec![filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()])];
+    by.extend(more);
+    let request = cloud.ec2.describe_spot_instance_requests().set_filters(Some(by));
     let found = pages("DescribeSpotInstanceRequests", request.into_paginator().send())
         .await
-        .map_err(|failure| failure.doing(&format!("looking for the Spot requests of stack `{stack}`")))?;
+        .map_err(|failure| failure.doing(doing))?;
     let requests = found.iter().flat_map(|page| page.spot_instance_requests());
     Ok(requests
         .filter_map(|request| {

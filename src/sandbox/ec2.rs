@@ -25,7 +25,7 @@ pub mod tags;
 pub mod volumes;
 
 #[cfg(test)]
-mod asking;
+pub(in crate::sandbox) mod asking;
 
 pub use state::State;
 

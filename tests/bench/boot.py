@@ -51,11 +51,11 @@ def received(box):
 
 def measure(aws, box, command, done):
     before, bytes_before = calls(aws), received(box)
-    box.run(f"date +%s.%N >/root/began; {command}")
+    box.run(f"date +%s.%N >/srv/began; {command}")
     conftest.until(lambda: done(box), "docker run", 120)
     after = calls(aws)
     rows = [line.split() for line in box.run("cat /var/log/docker-calls").stdout.splitlines()]
-    began = float(box.run("cat /root/began").stdout)
+    began = float(box.run("cat /srv/began").stdout)
     run = next(float(start) for verb, start, _ in rows if verb == "run")
     pulled = sum(float(end) - float(start) for verb, start, end in rows if verb == "pull")
     made = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
@@ -78,16 +78,16 @@ def once(image, latency, which):
         aws.weather(f"latency {latency}")
         ran = lambda box: "run" in box.run("cat /var/log/docker-calls 2>/dev/null", check=False).stdout  # noqa: E731
         if which == "spotctl":
-            return measure(aws, box, "bash /root/user-data >/dev/null 2>&1", ran)
+            return measure(aws, box, "bash /srv/user-data >/dev/null 2>&1", ran)
         script = (ROOT / "tests/bench/boot_baseline.sh").read_text()
-        conftest.docker("exec", "--interactive", box.name, "sh", "-c", "cat >/root/baseline", input=script)
+        conftest.docker("exec", "--interactive", box.name, "sh", "-c", "cat >/srv/baseline", input=script)
         # The CLI of this Debian does not read AWS_ENDPOINT_URL.
         box.run("printf '#!/bin/sh\\nexec /usr/bin/aws --endpoint-url %s \"$@\"\\n' " + conftest.ENDPOINT +
                 " >/usr/local/bin/aws && chmod +x /usr/local/bin/aws")
         # Nor a metadata service that has a path: its credentials are handed to it, which spares it those calls.
         role = "AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1"
         environment = f"{role} NAMES='{' '.join(NAMES)}' IMAGE={IMAGE}"
-        return measure(aws, box, f"env {environment} bash /root/baseline 2>&1", ran)
+        return measure(aws, box, f"env {environment} bash /srv/baseline 2>&1", ran)
     finally:
         aws.close()
 

@@ -6,13 +6,11 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 use super::*;
+use crate::sandbox::ec2::asking::{IMAGE, START};
 use crate::sandbox::world::World;
 use crate::sandbox::{route, sts, weather};
 
 const REGION: &str = "ap-northeast-2";
-const START: i64 = 1_800_000_000;
-const IMAGE: &str =
-    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
 const ROLE: &str = "spotctl-worker-gpu-ap-northeast-2";
 
 /// A reviewed policy, in this account.

@@ -9,7 +9,10 @@ use crate::sandbox::wire::xml::node;
 use crate::sandbox::world::World;
 
 pub(super) const REGION: &str = "us-east-1";
-pub(super) const START: i64 = 1_800_000_000;
+pub(in crate::sandbox) const START: i64 = 1_800_000_000;
+/// A Deep Learning image, as a launch may name it.
+pub(in crate::sandbox) const IMAGE: &str =
+    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
 
 /// The answer as XML; a parameter that nobody read is the test's mistake.
 pub(super) fn ask(world: &mut World, operation: &str, input: &str) -> Result<String, AwsError> {

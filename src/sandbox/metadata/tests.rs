@@ -3,12 +3,10 @@
 use serde_json::Value;
 
 use super::*;
+use crate::sandbox::ec2::asking::{IMAGE, START};
 use crate::sandbox::route;
 use crate::sandbox::weather;
 
-const START: i64 = 1_800_000_000;
-const IMAGE: &str =
-    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
 const TRUST: &str = "%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Action%22%3A%22sts%3AAssumeRole%22%2C%22Principal%22%3A%22*%22%7D%7D";
 
 /// A Spot instance that shows its tags and has a role, and the clock.

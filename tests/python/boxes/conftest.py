@@ -190,10 +190,10 @@ class Box:
         token = f"$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' {self.metadata}/latest/api/token)"
         fetch = f"curl -sf -H \"X-aws-ec2-metadata-token: {token}\" {self.metadata}/latest/user-data"
         # cloud-init takes a script as it is, and unpacks one that is compressed.
-        self.run(f"{fetch} >/root/user-data && if gzip -dc /root/user-data >/root/plain 2>/dev/null; "
-                 f"then mv /root/plain /root/user-data; fi")
+        self.run(f"{fetch} >/srv/user-data && if gzip -dc /srv/user-data >/srv/plain 2>/dev/null; "
+                 f"then mv /srv/plain /srv/user-data; fi")
         if boot:
-            self.run("bash /root/user-data")
+            self.run("bash /srv/user-data")
 
     def power_on(self):
         docker("start", self.name)

@@ -129,9 +129,9 @@ def test_without_a_gpu_it_ends_at_once(aws):
 
 def test_without_docker_it_is_installed_or_the_box_ends(aws):
     """The package manager is a stand-in: what is tried, and what becomes of it, is not."""
-    hide = "systemctl stop docker.socket docker; mv /usr/bin/docker /root/; "
+    hide = "systemctl stop docker.socket docker; mv /usr/bin/docker /srv/; "
     stand_in = "printf '#!/bin/sh\n[ \"$1\" = update ] || {}\n' >/usr/local/bin/apt-get; chmod +x /usr/local/bin/apt-get"
-    brings = aws.box(aws.launch(file()), prepare=hide + stand_in.replace("{}", "mv /root/docker /usr/bin/"))
+    brings = aws.box(aws.launch(file()), prepare=hide + stand_in.replace("{}", "mv /srv/docker /usr/bin/"))
     brings.reaches("ready")
     aws.spotctl("down --no-wait")
     instance = aws.launch(file())

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::asking::{REGION, START, ask_at, first};
+use super::super::asking::{IMAGE, REGION, START, ask_at, first};
 use crate::sandbox::call::AwsError;
 use crate::sandbox::call::Call;
 use crate::sandbox::weather;
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::world::World;
 
-const IMAGE: &str =
-    "resolve:ssm:/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
 const SPOT: &str = "InstanceMarketOptions.MarketType=spot&InstanceType=g4dn.xlarge&MinCount=1&MaxCount=1";
 
 struct Account {
