@@ -26,6 +26,7 @@ mod man;
 mod params;
 mod plan;
 mod reap;
+mod regions;
 mod render;
 mod sandbox;
 mod schema;

@@ -44,8 +44,17 @@ pub struct Cloud {
     pub quotas: aws_sdk_servicequotas::Client,
     /// Who we are.
     pub sts: aws_sdk_sts::Client,
+    /// The Price List API, which answers in three regions only, for all of them.
+    pub pricing: aws_sdk_pricing::Client,
+    /// ECR, for what the worker will pull.
+    pub ecr: aws_sdk_ecr::Client,
+    /// SQS, for the queues that the worker may use.
+    pub sqs: aws_sdk_sqs::Client,
+    /// KMS, for the grant on a key of the account's own.
+    pub kms: aws_sdk_kms::Client,
     /// The region every regional client talks to.
     pub region: String,
+    config: SdkConfig,
 }
 
 impl Cloud {
@@ -98,8 +107,28 @@ impl Cloud {
             iam: aws_sdk_iam::Client::new(config),
             quotas: aws_sdk_servicequotas::Client::new(config),
             sts: aws_sdk_sts::Client::new(config),
+            pricing: aws_sdk_pricing::Client::from_conf(
+                aws_sdk_pricing::config::Builder::from(config)
+                    .region(aws_sdk_pricing::config::Region::new(price_list_region(&region)))
+                    .build(),
+            ),
+            ecr: aws_sdk_ecr::Client::new(config),
+            sqs: aws_sdk_sqs::Client::new(config),
+            kms: aws_sdk_kms::Client::new(config),
             region,
+            config: config.clone(),
         })
+    }
+
+    /// The same account in another region, with the same credentials, retries and connections.
+    ///
+    /// # Errors
+    /// Never for a region with a name.
+    pub fn in_region(&self, region: &str) -> Result<Self> {
+        if region == self.region {
+            return Ok(self.clone());
+        }
+        Self::from_config(&self.config.clone().into_builder().region(Region::new(region.to_owned())).build())
     }
 
     /// The account and the partition (`aws`, `aws-cn`, `aws-us-gov`) of the credentials.
@@ -116,6 +145,17 @@ impl Cloud {
             partition: arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned(),
             arn: arn.to_owned(),
         })
+    }
+}
+
+/// The nearest region where the Price List API answers (its documentation: `us-east-1`, `eu-central-1`, `ap-south-1`, and
+/// `cn-northwest-1` for China). The prices are the same everywhere.
+fn price_list_region(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("eu" | "me" | "af" | "il") => "eu-central-1",
+        Some("ap") => "ap-south-1",
+        Some("cn") => "cn-northwest-1",
+        _ => "us-east-1",
     }
 }
 

@@ -4,14 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType, UsageClassType};
+use jiff::Timestamp;
 
-use crate::cloud::{Cloud, pages};
+use crate::cloud::{Cloud, call, pages};
 use crate::decide::offers::{self, InstanceType, Market};
 use crate::error::Result;
 use crate::spec::{Types, Usd, Zone};
 
 pub mod image;
 pub mod network;
+pub mod price_list;
 
 /// Families that have GPUs by AWS's naming: `g…` (with `gr…`) and `p…`. A wildcard, so that a family that AWS adds
 /// tomorrow is found without a new release.
@@ -134,13 +136,37 @@ pub async fn spot_prices(cloud: &Cloud, types: BTreeSet<String>) -> Result<BTree
 }
 
 async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
-    let now = aws_sdk_ec2::primitives::DateTime::from_secs(jiff::Timestamp::now().as_second());
+    let history = price_rows(cloud, types, jiff::Timestamp::now()).await?;
+    Ok(history.into_iter().filter_map(|(pool, points)| Some((pool, points.last()?.1))).collect())
+}
+
+/// Since when which price: one pool's, oldest first. The first may lie before the moment that was asked for: it is the
+/// price that was in force then.
+pub type History = Vec<(Timestamp, Usd)>;
+
+/// Spot prices of these types since a moment, Linux, by type and zone. AWS looks back ninety days.
+///
+/// # Errors
+/// A call's failure.
+pub async fn price_history(
+    cloud: &Cloud,
+    types: BTreeSet<String>,
+    since: Timestamp,
+) -> Result<BTreeMap<(String, Zone), History>> {
+    if types.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    price_rows(cloud, filter("instance-type", types), since).await
+}
+
+async fn price_rows(cloud: &Cloud, types: Filter, since: Timestamp) -> Result<BTreeMap<(String, Zone), History>> {
+    let since = aws_sdk_ec2::primitives::DateTime::from_secs(since.as_second());
     let request = cloud.ec2.describe_spot_price_history();
-    let request = request.start_time(now).product_descriptions(LINUX).filters(types);
+    let request = request.start_time(since).product_descriptions(LINUX).filters(types);
     let found = pages("DescribeSpotPriceHistory", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading the Spot prices"))?;
-    let mut newest = BTreeMap::new();
+    let mut pools: BTreeMap<(String, Zone), History> = BTreeMap::new();
     for row in found.iter().flat_map(|page| page.spot_price_history()) {
         let (Some(name), Some(zone), Some(price)) =
             (row.instance_type(), row.availability_zone(), row.spot_price().and_then(|price| price.parse().ok()))
@@ -148,11 +174,23 @@ async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone),
             continue;
         };
         let since = row.timestamp().map_or(0, aws_sdk_ec2::primitives::DateTime::secs);
-        let pool = (name.as_str().to_owned(), Zone(zone.to_owned()));
-        let best = newest.entry(pool).or_insert((since, price));
-        if since > best.0 {
-            *best = (since, price);
-        }
+        let since = Timestamp::from_second(since).unwrap_or(Timestamp::UNIX_EPOCH);
+        pools.entry((name.as_str().to_owned(), Zone(zone.to_owned()))).or_default().push((since, price));
     }
-    Ok(newest.into_iter().map(|(pool, (_, price))| (pool, price)).collect())
+    pools.values_mut().for_each(|points| points.sort());
+    Ok(pools)
+}
+
+/// The regions that this account may use, by name.
+///
+/// # Errors
+/// The call's failure.
+pub async fn regions(cloud: &Cloud) -> Result<Vec<String>> {
+    let answer = call("DescribeRegions", cloud.ec2.describe_regions().send())
+        .await
+        .map_err(|failure| failure.doing("reading which regions are enabled"))?;
+    let mut names: Vec<String> =
+        answer.regions().iter().filter_map(|region| region.region_name().map(str::to_owned)).collect();
+    names.sort();
+    Ok(names)
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::names;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Gib, Types, Usd, Zone};
 
@@ -83,6 +84,8 @@ pub struct Offer {
     pub price: Option<Usd>,
     /// vCPUs, for the quota.
     pub vcpus: u32,
+    /// Spot, or on demand where the file allows that.
+    pub market: names::Market,
 }
 
 /// One pool that was not taken.
@@ -188,6 +191,7 @@ pub fn rank(wish: &Wish<'_>, market: &Market, subnets: &[Subnet]) -> Result<Rank
                     subnet: subnet.id.clone(),
                     price,
                     vcpus: candidate.vcpus,
+                    market: names::Market::Spot,
                 }),
             }
         }

@@ -3,6 +3,8 @@
 //! Source: the Service Quotas of service `ec2`. The P6 family is left out on purpose: public tables disagree, and an
 //! unknown quota is better than a wrong one.
 
+use jiff::Timestamp;
+
 use super::names::Market;
 
 /// A quota of the service `ec2`, counted in vCPUs.
@@ -12,6 +14,48 @@ pub struct Quota {
     pub code: &'static str,
     /// AWS's own name for it.
     pub name: &'static str,
+}
+
+/// What counts against a quota now: a running instance, or a Spot request that is still open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// `i-…` or `sir-…`.
+    pub id: String,
+    /// Instance type.
+    pub instance_type: String,
+    /// What it counts; `None` where AWS does not say.
+    pub vcpus: Option<u32>,
+    /// Launch or request.
+    pub since: Option<Timestamp>,
+    /// The stack whose tag it carries.
+    pub stack: Option<String>,
+}
+
+/// A quota as the account stands to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Which.
+    pub quota: Quota,
+    /// Spot or on-demand.
+    pub market: Market,
+    /// vCPUs; `None` where nobody may read it.
+    pub limit: Option<u32>,
+    /// Who uses it.
+    pub holders: Vec<Holder>,
+}
+
+impl Standing {
+    /// vCPUs in use now.
+    #[must_use]
+    pub fn in_use(&self) -> u32 {
+        self.holders.iter().filter_map(|holder| holder.vcpus).sum()
+    }
+
+    /// vCPUs that may still be launched; `None` where the limit is not known.
+    #[must_use]
+    pub fn available(&self) -> Option<u32> {
+        Some(self.limit?.saturating_sub(self.in_use()))
+    }
 }
 
 const fn quota(code: &'static str, name: &'static str) -> Quota {
