@@ -20,7 +20,7 @@ use crate::market::{self, Wanted, network};
 use crate::resource::launch_template::{self, Both, Content, Pinned, Target, Which};
 use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
-use crate::spec::{Ami, Gib, Period, Spec, Types, Usd, Volume, Zone};
+use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, Zone};
 
 /// What the flags ask for beside the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -109,7 +109,7 @@ pub struct Chosen {
 /// A call's failure; no such image.
 pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> Result<Chosen> {
     let ami = &spec.instance.ami;
-    let architecture = architecture(&spec.instance.types, &observed.market.types);
+    let architecture = architecture(&spec.instance, &observed.market.types);
     let ami_text = match ami {
         Ami::DeepLearning(_) => format!("{}/{architecture}", image::text(ami)),
         _ => image::text(ami),
@@ -121,19 +121,39 @@ pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Want
         && let Some(image) = image::describe(cloud, pinned).await?
     {
         let newer = (pinned != current).then(|| current.to_owned());
+        fits(spec, &image)?;
         return Ok(Chosen { image, ami: ami_text, newer });
     }
     match image::describe(cloud, current).await? {
-        Some(image) => Ok(Chosen { image, ami: ami_text, newer: None }),
+        Some(image) => {
+            fits(spec, &image)?;
+            Ok(Chosen { image, ami: ami_text, newer: None })
+        }
         None => Err(Error::usage(format!("`instance.ami`: no image `{current}` in {}", cloud.region))
             .hint("an image id belongs to one region; dlami-ubuntu-24.04 exists in each")),
     }
 }
 
-/// What the types run on: the first architecture that all have in common is an image's; `x86_64` where types are open.
-fn architecture<'a>(types: &Types, known: &'a [InstanceType]) -> &'a str {
-    const DEFAULT: &str = "x86_64";
-    let Types::Listed(names) = types else { return DEFAULT };
+/// An image that is named and runs another architecture than the file asks for is a mistake that only AWS can tell.
+fn fits(spec: &Spec, image: &Image) -> Result<()> {
+    match spec.instance.arch.map(Architecture::as_str) {
+        Some(wanted) if wanted != image.architecture => Err(Error::usage(format!(
+            "`instance.arch` is {wanted}, and the image {} of `instance.ami` runs {}",
+            image.id, image.architecture
+        ))
+        .hint(format!("name an image for {wanted}; a dlami-… one exists for each"))
+        .hint("or remove `arch`: the image decides then")),
+        _ => Ok(()),
+    }
+}
+
+/// What image and types run on: what the file says; else what the first listed type runs; `x86_64` where types are open.
+fn architecture<'a>(wanted: &Instance, known: &'a [InstanceType]) -> &'a str {
+    const DEFAULT: &str = Architecture::X86.as_str();
+    if let Some(wanted) = wanted.arch {
+        return wanted.as_str();
+    }
+    let Types::Listed(names) = &wanted.types else { return DEFAULT };
     let first = names.first().and_then(|name| known.iter().find(|found| found.name == *name));
     first.map_or(DEFAULT, |found| {
         let runs = |name: &str| found.architectures.iter().any(|has| has == name);

@@ -16,6 +16,8 @@ pub struct InstanceType {
     pub name: String,
     /// vCPUs, the unit of quotas.
     pub vcpus: u32,
+    /// Main memory.
+    pub memory_mib: u64,
     /// Whole GPUs; 0 where the type has a fraction of one (g6f) or none.
     pub gpus: u32,
     /// Memory of all GPUs together.
@@ -314,6 +316,7 @@ mod tests {
         InstanceType {
             name: name.to_owned(),
             vcpus: 4,
+            memory_mib: 16 * 1024,
             gpus,
             gpu_memory_mib: gib * 1024,
             gpu: None,
