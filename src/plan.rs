@@ -11,16 +11,17 @@ use crate::cloud::{Caller, Cloud};
 use crate::decide::names::{self, NONE, TAG_IDLE, TAG_LIFETIME};
 use crate::decide::offers::{InstanceType, Market, Ranking, Wish, none_left, rank};
 use crate::decide::policy::{self, LaunchScope, Place};
+use crate::decide::quota::{self, Holder, Standing};
 use crate::decide::user_data::{self, Boot};
 use crate::decide::workers::{Worker, slots_to_fill};
 use crate::decide::{cost, references};
 use crate::error::{Error, Result};
 use crate::market::image::{self, Candidates, Image};
-use crate::market::{self, Wanted, network};
+use crate::market::{self, Wanted, network, quotas};
 use crate::resource::launch_template::{self, Both, Content, Pinned, Target, Which};
 use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
-use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, Zone};
+use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, WorkerName, Zone};
 
 /// What the flags ask for beside the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,6 +69,8 @@ pub struct Observed {
     pub templates: Both,
     /// All workers.
     pub workers: Vec<Worker>,
+    /// How the account stands to the quotas that a launch can need; empty where none is wished for.
+    pub quotas: Vec<Standing>,
     candidates: Candidates,
 }
 
@@ -90,7 +93,30 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
         worker::observe(cloud, &spec.name),
         image::candidates(cloud, &spec.instance.ami),
     )?;
-    Ok(Observed { caller, place, market, groups, role, launchers, parameters, templates, workers, candidates })
+    let quotas = Vec::new();
+    Ok(Observed { caller, place, market, groups, role, launchers, parameters, templates, workers, quotas, candidates })
+}
+
+/// Looks how the account stands to the quotas that a launch can need, beside [`observe`]; [`count_quotas`] completes it.
+/// Whatever cannot be read is not known and hinders nothing: AWS has the last word at the launch.
+pub async fn look_at_quotas(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Vec<Standing> {
+    if wants.count == 0 {
+        return Vec::new();
+    }
+    let possible = quota::possible(&spec.instance.types, wants.instance_type.as_deref(), names::Market::Spot);
+    quotas::look(cloud, &possible).await.unwrap_or_else(|error| {
+        tracing::info!(%error, "the quotas are not known");
+        Vec::new()
+    })
+}
+
+/// Fills in what the holders of the quotas count, beside [`image`]: the market tells most.
+pub async fn count_quotas(cloud: &Cloud, market: &Market, mut standings: Vec<Standing>) -> Vec<Standing> {
+    let known = market.types.iter().map(|known| (known.name.clone(), known.vcpus)).collect();
+    if let Err(error) = quotas::count(cloud, &mut standings, &known).await {
+        tracing::info!(%error, "what is in use of the quotas is not known");
+    }
+    standings
 }
 
 /// The image that will be used, and the newer one that stands by.
@@ -232,7 +258,8 @@ pub fn decide(
     let launchers_tag = wished_launchers.tag()?;
     let wished_group = security_group::desired(spec, &observed.place.vpc);
 
-    let (base, ranking) = rankings(spec, observed, chosen, wants)?;
+    let slots = slots_to_fill(&observed.workers, wants.count);
+    let (base, ranking) = rankings(spec, observed, chosen, wants, !slots.is_empty())?;
     let target = target(observed, &base, wants, region)?;
     let volume = raised(spec.instance.volume, chosen.image.minimum, region, &mut notes);
     let content = Content {
@@ -287,7 +314,7 @@ pub fn decide(
     Ok(Plan {
         changes,
         ranking,
-        slots: slots_to_fill(&observed.workers, wants.count),
+        slots,
         notes,
         worker_tags: worker_tags(spec, lifetime, wants.idle.unwrap_or(spec.lifetime.idle)),
         max_price: wants.max_price.filter(|cap| Some(*cap) != spec.instance.max_price),
@@ -302,24 +329,49 @@ pub fn decide(
 }
 
 /// The ranking of the file alone, which the template's target is taken from, and the one with the flags.
-fn rankings(spec: &Spec, observed: &Observed, chosen: &Chosen, wants: &Wants) -> Result<(Ranking, Ranking)> {
+fn rankings(
+    spec: &Spec,
+    observed: &Observed,
+    chosen: &Chosen,
+    wants: &Wants,
+    launches: bool,
+) -> Result<(Ranking, Ranking)> {
     let file = Wish {
         types: &spec.instance.types,
         gpus: spec.instance.gpus,
         gpu_memory: spec.instance.gpu_memory,
+        vcpus: spec.instance.vcpus,
+        memory: spec.instance.memory,
+        exclude: &spec.instance.exclude,
         max_price: spec.instance.max_price,
         zone: None,
         architecture: &chosen.image.architecture,
     };
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
-    let flags = Wish {
-        types: only.as_ref().unwrap_or(file.types),
-        max_price: wants.max_price.or(file.max_price),
-        zone: wants.zone.as_ref(),
-        ..file.clone()
-    };
-    let subnets = &observed.place.subnets;
-    Ok((rank(&file, &observed.market, subnets)?, rank(&flags, &observed.market, subnets)?))
+    let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
+    // A flag goes before the file: whoever names a type wants that one.
+    if let Some(only) = &only {
+        flags = Wish { types: only, vcpus: None, memory: None, exclude: &[], ..flags };
+    }
+    let now = in_use(&observed.quotas, &spec.name, &observed.workers);
+    // The template outlives what uses the quota now, and a run that launches nothing needs none of it.
+    let unused = |standing: &Standing| Standing { holders: Some(Vec::new()), ..standing.clone() };
+    let limits: Vec<Standing> = now.iter().map(unused).collect();
+    let (market, subnets) = (&observed.market, &observed.place.subnets);
+    let quotas = if launches { &now } else { &limits };
+    Ok((rank(&file, market, subnets, &limits)?, rank(&flags, market, subnets, quotas)?))
+}
+
+/// The quotas with those holders of this stack only that this run knows of. Another run may be launching the very worker
+/// that this one is about to ask for: the same token then answers with the same instance, which needs no more room.
+fn in_use(quotas: &[Standing], stack: &WorkerName, workers: &[Worker]) -> Vec<Standing> {
+    let is_known = |id: &str| workers.iter().any(|worker| worker.id == id && worker.state.is_live());
+    let counts = |holder: &Holder| holder.stack.as_deref() != Some(stack.as_str()) || is_known(&holder.id);
+    let mut quotas = quotas.to_vec();
+    for holders in quotas.iter_mut().filter_map(|standing| standing.holders.as_mut()) {
+        holders.retain(counts);
+    }
+    quotas
 }
 
 /// What a launch by the template's name alone gives: what it gave, as long as the file allows it; else the cheapest

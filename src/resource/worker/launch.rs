@@ -18,7 +18,7 @@ use super::{Worker, cancel_requests, open_requests, read, read_all};
 use crate::cloud::{Cloud, Failure, call, lacking, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{Market, TAG_GENERATION, TAG_LIFETIME, TAG_SLOT, TokenOf};
-use crate::decide::offers::{Offer, Ranking, Rejection, none_left};
+use crate::decide::offers::{Cause, Offer, Ranking, Rejection, none_left};
 use crate::decide::quota;
 use crate::decide::refusal::{Next, after};
 use crate::error::{Error, Kind, Result};
@@ -145,7 +145,15 @@ pub fn reject_pool(ranking: &mut Ranking, worker: &Worker, reason: &str, kind: K
 }
 
 fn rejection(offer: Offer, reason: String, code: Option<String>, kind: Kind) -> Rejection {
-    Rejection { instance_type: offer.instance_type, zone: Some(offer.zone), price: offer.price, reason, code, kind }
+    Rejection {
+        instance_type: offer.instance_type,
+        zone: Some(offer.zone),
+        price: offer.price,
+        reason,
+        cause: Cause::Refused,
+        code,
+        kind,
+    }
 }
 
 /// What the quota is and what this launch needs of it; AWS's own sentence names neither.
