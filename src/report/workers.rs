@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Report;
+use super::choice;
 use super::table::table;
 use crate::decide::cost::{Hourly, Ledger, WorstCase};
 use crate::decide::names::Market;
@@ -183,6 +184,15 @@ impl Report for Up {
         let mut text = String::new();
         if !self.workers.is_empty() {
             text.push_str(&rows(&self.workers, color));
+        }
+        let new = self.workers.iter().filter(|row| row.launched_now);
+        let taken = new.clone().filter_map(|row| row.price_per_hour).max();
+        if new.count() > 0 {
+            let rest = choice::passed_over(&self.rejected, taken, color);
+            if !rest.is_empty() {
+                text.push('\n');
+                text.push_str(&rest);
+            }
         }
         if self.bound.hourly.is_some() {
             text.push('\n');
