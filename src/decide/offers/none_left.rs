@@ -84,9 +84,10 @@ fn no_quota(ranking: &Ranking, rejection: &Rejection) -> Error {
     if holders.len() > SHOWN_REASONS {
         error = error.hint(format!("and {} more: spotctl quota", holders.len() - SHOWN_REASONS));
     }
-    error.hint(
-        "the quota is the account's own limit, not AWS's stock; an increase is free and can take hours: spotctl quota request",
-    )
+    let code = quota.map_or_else(String::new, |quota| format!(" --code {}", quota.code));
+    error.hint(format!(
+        "the quota is the account's own limit, not AWS's stock; an increase is free and can take hours: spotctl quota request{code}"
+    ))
 }
 
 fn tried(ranking: &Ranking) -> usize {
