@@ -1,4 +1,4 @@
-//! What AWS offers now: types, offerings, prices, subnets, images. Reads only, all of them side by side; what is made of
+//! What AWS offers now: types, offerings, prices, quotas, subnets, images. Reads only, all of them side by side; what is made of
 //! them is decided in [`crate::decide`].
 
 use std::collections::{BTreeMap, BTreeSet};

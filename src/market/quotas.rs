@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, SpotInstanceRequest, SpotInstanceState, Tenancy};
-use aws_sdk_servicequotas::types::ServiceQuota;
+use aws_sdk_servicequotas::types::{RequestedServiceQuotaChange, ServiceQuota};
 use jiff::Timestamp;
 
 use super::{filter, number};
 use crate::cloud::{Cloud, Failure, call, pages};
 use crate::decide::classify::Class;
+use crate::decide::increase::Increase;
 use crate::decide::names::{Market, TAG_STACK};
 use crate::decide::quota::{self, Holder, Quota, Standing};
 use crate::error::Result;
@@ -118,6 +119,35 @@ pub async fn limit(cloud: &Cloud, quota: Quota) -> Result<Option<u32>, Failure> 
     }
 }
 
+/// The requests for more of a quota that AWS remembers, the newest first.
+///
+/// # Errors
+/// A call's failure.
+pub async fn increases(cloud: &Cloud, quota: Quota) -> Result<Vec<Increase>, Failure> {
+    let request = cloud.quotas.list_requested_service_quota_change_history_by_quota();
+    let request = request.service_code(SERVICE).quota_code(quota.code);
+    let found = pages("ListRequestedServiceQuotaChangeHistoryByQuota", request.into_paginator().send()).await?;
+    let mut increases: Vec<Increase> =
+        found.iter().flat_map(|page| page.requested_quotas()).filter_map(increase).collect();
+    increases.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+    Ok(increases)
+}
+
+/// A request as AWS describes it; `None` where it lacks what AWS always sends.
+pub(crate) fn increase(change: &RequestedServiceQuotaChange) -> Option<Increase> {
+    let time = |time: Option<&aws_sdk_servicequotas::primitives::DateTime>| {
+        time.and_then(|time| Timestamp::from_second(time.secs()).ok())
+    };
+    Some(Increase {
+        id: change.id()?.to_owned(),
+        vcpus: change.desired_value().and_then(whole),
+        status: change.status()?.as_str().to_owned(),
+        case: change.case_id().map(str::to_owned),
+        created: time(change.created()),
+        updated: time(change.last_updated()),
+    })
+}
+
 /// `None` also where AWS answers a quota with an error in the place of its value.
 fn value(quota: Option<&ServiceQuota>) -> Option<u32> {
     whole(quota?.value()?)
@@ -140,7 +170,7 @@ async fn limit_or_action(cloud: &Cloud, quota: Quota) -> Result<Result<Option<u3
 }
 
 /// What was found; or the operation that nobody allowed.
-fn allowed<T>(answer: Result<T, Failure>) -> Result<Result<T, &'static str>, Failure> {
+pub(crate) fn allowed<T>(answer: Result<T, Failure>) -> Result<Result<T, &'static str>, Failure> {
     match answer {
         Ok(found) => Ok(Ok(found)),
         Err(failure) if failure.is_denied() => Ok(Err(failure.operation)),
