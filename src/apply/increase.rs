@@ -58,3 +58,6 @@ fn refused(failure: Failure, quota: Quota, vcpus: u32, may_have_filed: bool) -> 
     }
     error
 }
+
+#[cfg(test)]
+mod tests;

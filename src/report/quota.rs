@@ -209,7 +209,7 @@ impl Report for Quotas {
                 name,
             ]
         });
-        let headings = ["code", "market", "limit", "in use", "available", "needed", "enough", "vcpus of"];
+        let headings = ["code", "market", "limit", "in use", "available", "needed", "enough", "name"];
         let mut text = table(&headings, lines, color);
         let known = || self.quotas.iter().filter_map(|row| Some((row.code?, row)));
         let holders = known().flat_map(|(code, row)| {

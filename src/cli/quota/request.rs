@@ -42,13 +42,16 @@ async fn file(ui: &Ui, source: &Source, flags: &Flags, report: &mut Filing) -> R
         )));
     }
     let number = number(&known, flags, source.stack().as_deref())?;
-    report.reason = number.because;
+    report.reason.clone_from(&number.because);
     if limit.is_some_and(|limit| limit >= number.least) {
         report.vcpus = Some(number.least);
         report.outcome = Some(Came::Suffices);
         return Ok(0);
     }
     report.vcpus = Some(number.asked);
+    if number.asked != number.least {
+        report.reason.push_str(&format!("; rounded up to a multiple of {STEP}"));
+    }
     if let Some(open) = known.open() {
         report.is_open(open, Came::Open);
         if open.vcpus.is_some_and(|asked| asked < number.least) {
@@ -88,6 +91,38 @@ fn number(known: &Known, flags: &Flags, stack: Option<&str>) -> Result<Number> {
             .hint(format!("spotctl quota request --code {code} --vcpus 8")));
     };
     let asked = sensible(least.vcpus, known.standing.limit);
-    let rounded = if asked == least.vcpus { String::new() } else { format!("; rounded up to a multiple of {STEP}") };
-    Ok(Number { least: least.vcpus, asked, because: least.because + &rounded })
+    Ok(Number { least: least.vcpus, asked, because: least.because })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::decide::need::tests::known;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_number_is_what_was_said_or_what_is_needed_rounded_up() {
+        let other = Some(&[("i-1", 6, None)][..]);
+        for (flags, limit, holders, least, asked) in [
+            (&["--vcpus", "5"][..], Some(0), other, 5, 5),
+            (&[], Some(0), Some(&[][..]), 4, 8),
+            (&["--count", "2"], Some(0), other, 14, 16),
+            (&["--count", "2"], Some(16), other, 14, 24),
+            (&[], None, None, 4, 8),
+        ] {
+            let args = Only::parse_from([&["request"], flags].concat()).args;
+            let number = number(&known(limit, holders), &args.flags, Some("w")).unwrap();
+            assert_eq!((number.least, number.asked), (least, asked), "{flags:?} {limit:?}");
+        }
+        let args = Only::parse_from(["request"]).args;
+        let nothing = Known { smallest: None, ..known(Some(0), None) };
+        assert!(number(&nothing, &args.flags, None).unwrap_err().hints[0].contains("--vcpus"));
+    }
 }

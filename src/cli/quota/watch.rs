@@ -16,6 +16,7 @@ use crate::cloud::poll::{INCREASE, Look, Pace, TimedOut, poll};
 use crate::cloud::{Cloud, Failure};
 use crate::decide::classify::Class;
 use crate::decide::increase::{APPLIED_WITHIN, Increase, Verdict, judge};
+use crate::decide::need::Known;
 use crate::decide::quota::Quota;
 use crate::error::{Error, Kind, Result};
 use crate::market::quotas;
@@ -70,9 +71,7 @@ async fn watch(ui: &Ui, source: &Source, args: &Args, report: &mut Watched) -> R
     report.is_about(&known, Timestamp::now());
     let quota = known.standing.quota;
     let least = known.least(args.flags.count, source.stack().as_deref()).map(|least| least.vcpus);
-    // Without a need, what was asked for.
-    let last = || known.open().or(known.increases.as_ref()?.first())?.vcpus;
-    let Some(wished) = args.flags.vcpus.or(least).or_else(last) else {
+    let Some(wished) = args.flags.vcpus.or_else(|| wished(&known, least)) else {
         report.status = "nothing";
         return Err(nothing(quota, known.standing.limit, None));
     };
@@ -92,6 +91,18 @@ async fn watch(ui: &Ui, source: &Source, args: &Args, report: &mut Watched) -> R
     };
     wait(ui, Goal { quota, wished, pace: args.pace() }, look, report).await?;
     Ok(0)
+}
+
+/// What is waited for when no number is given: what is needed; where that is there already, or nobody knows it, what was
+/// asked for.
+fn wished(known: &Known, least: Option<u32>) -> Option<u32> {
+    let suffices = |least: u32| known.standing.limit.is_some_and(|limit| limit >= least);
+    let asked = match least {
+        Some(least) if !suffices(least) => return Some(least),
+        Some(_) => known.open(),
+        None => known.open().or(known.increases.as_ref()?.first()),
+    };
+    asked.and_then(|increase| increase.vcpus).or(least)
 }
 
 /// What is waited for.
