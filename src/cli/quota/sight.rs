@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt, TryStreamExt, stream};
+
 use super::super::context;
 use crate::cloud::{Cloud, Failure};
 use crate::decide::increase::Increase;
@@ -72,6 +74,9 @@ impl Sight {
     }
 }
 
+/// Lists of requests that are read side by side: with every quota at once Service Quotas would throttle.
+const AT_ONCE: usize = 5;
+
 /// Reads everything at once.
 pub(super) async fn look(ui: &Ui, source: &Source, asked: &Asked<'_>) -> Result<Sight> {
     let _waiting = ui.wait("reading the quotas");
@@ -88,7 +93,7 @@ pub(super) async fn look(ui: &Ui, source: &Source, asked: &Asked<'_>) -> Result<
     };
     let (mut standings, increases, market) = futures::try_join!(
         quotas::look(cloud, &possible),
-        futures::future::try_join_all(possible.iter().map(|quota| increases(cloud, *quota))),
+        stream::iter(possible.iter().map(|quota| increases(cloud, *quota))).buffered(AT_ONCE).try_collect::<Vec<_>>(),
         Box::pin(market(cloud, types.as_ref()))
     )?;
     let (types, offers, refused) = match market {

@@ -5,6 +5,7 @@
 //! look, with somebody at the terminal, ends the command when AWS does not let it look.
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::super::Outcome;
 use super::super::context::finish;
@@ -137,7 +138,7 @@ async fn wait(
     let Goal { quota, wished, pace } = goal;
     let mut line = ui.wait(&format!("waiting until {} is {wished} vCPUs", quota.code));
     let (mut has_seen, mut is_lost) = (false, false);
-    let ended = poll(pace, async || {
+    let ended = to_the_end(pace, async || {
         let seen = match look().await {
             Ok(seen) => seen,
             Err(failure) if passes(&failure, has_seen) => {
@@ -175,6 +176,17 @@ async fn wait(
     })
     .await?;
     ended.map_err(|TimedOut| timed_out(goal, has_seen.then(|| report.limit())))
+}
+
+/// Polls, with a last look when the time is over: what was granted in the last minute counts.
+async fn to_the_end<T>(pace: Pace, mut look: impl AsyncFnMut() -> Result<Look<T>>) -> Result<Result<T, TimedOut>> {
+    let end = Instant::now() + pace.limit;
+    let ended = poll(pace, &mut look).await?;
+    let left = end.saturating_duration_since(Instant::now());
+    if ended.is_ok() || left.is_zero() {
+        return Ok(ended);
+    }
+    poll(Pace { first: left, slowest: left, limit: left }, &mut look).await
 }
 
 /// Whether another look may do better. Of what AWS does not allow, only once it has been allowed before.

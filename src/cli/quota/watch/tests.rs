@@ -1,8 +1,6 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::*;
 use crate::decide::increase::tests::increase;
 use crate::decide::need::tests::known;
@@ -61,7 +59,7 @@ const PENDING: Result<(u32, Option<(&'static str, i64)>), Failure> = Ok((0, Some
 async fn it_ends_with_the_applied_value_and_with_nothing_else() {
     let day = 24 * 3600;
     let opened = Ok((0, Some(("CASE_OPENED", 100))));
-    let cases: [(&str, Vec<Says>, &str, std::ops::RangeInclusive<u64>); 9] = [
+    let cases: [(&str, Vec<Says>, &str, std::ops::RangeInclusive<u64>); 10] = [
         ("at once", vec![(0, Ok((8, None)))], "granted", 0..=0),
         (
             "hours later, whatever the status says",
@@ -94,7 +92,8 @@ async fn it_ends_with_the_applied_value_and_with_nothing_else() {
         ("closed days ago", vec![(0, Ok((0, Some(("CASE_CLOSED", -200_000)))))], "closed", 0..=0),
         ("denied", vec![(0, PENDING), (600, Ok((0, Some(("DENIED", 600)))))], "denied", 600..=660),
         ("nobody asked", vec![(0, Ok((0, None)))], "nothing", 0..=0),
-        ("never answered", vec![(0, opened)], "timeout", day - 60..=day),
+        ("granted in the last minute", vec![(0, opened.clone()), (day - 5, Ok((8, None)))], "granted", day..=day),
+        ("never answered", vec![(0, opened)], "timeout", day..=day),
     ];
     for (name, script, status, seconds) in cases {
         let came = came(&script).await;
