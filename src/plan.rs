@@ -25,6 +25,10 @@ use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
 use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, WorkerName, Zone};
 
+mod anywhere;
+
+pub use anywhere::{Allowed, anywhere};
+
 /// What the flags ask for beside the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wants {
@@ -253,6 +257,22 @@ fn architecture<'a>(wanted: &Instance, known: &'a [InstanceType]) -> &'a str {
     })
 }
 
+/// What the file asks for on Spot.
+fn wish<'a>(instance: &'a Instance, architecture: &'a str) -> Wish<'a> {
+    Wish {
+        market: names::Market::Spot,
+        types: &instance.types,
+        gpus: instance.gpus,
+        gpu_memory: instance.gpu_memory,
+        vcpus: instance.vcpus,
+        memory: instance.memory,
+        exclude: &instance.exclude,
+        max_price: instance.max_price,
+        zone: None,
+        architecture,
+    }
+}
+
 /// What is to be done, and what will be tried.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -412,18 +432,7 @@ fn rankings(
     wants: &Wants,
     launches: bool,
 ) -> Result<(Ranking, Ranking)> {
-    let file = Wish {
-        market: names::Market::Spot,
-        types: &spec.instance.types,
-        gpus: spec.instance.gpus,
-        gpu_memory: spec.instance.gpu_memory,
-        vcpus: spec.instance.vcpus,
-        memory: spec.instance.memory,
-        exclude: &spec.instance.exclude,
-        max_price: spec.instance.max_price,
-        zone: None,
-        architecture: &chosen.image.architecture,
-    };
+    let file = wish(&spec.instance, &chosen.image.architecture);
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
     let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
     // A flag goes before the file: whoever names a type wants that one.

@@ -10,6 +10,7 @@ mod black_box {
     mod life;
     mod pipelines;
     mod policies;
+    mod quota;
     mod races;
     mod readme;
     mod refusals;
