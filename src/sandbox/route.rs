@@ -1,7 +1,8 @@
 //! From an HTTP request to a service and back, in AWS's wire protocols.
 //!
 //! The service and the region are those of the signature's credential scope, and its key says who asks. The signature itself
-//! is not checked: anybody's credentials will do, which is why the sandbox listens on loopback only.
+//! is not checked: anybody's credentials will do, which is why the sandbox listens on loopback only. One question
+//! needs no signature, and is answered before any service: see [`s3`].
 
 use bytes::Bytes;
 use http::{Request, Response, header};
