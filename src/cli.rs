@@ -25,6 +25,7 @@ mod init;
 mod man;
 mod params;
 mod plan;
+mod quota;
 mod reap;
 mod regions;
 mod render;
@@ -76,6 +77,8 @@ enum Command {
     Reap(reap::Args),
     /// Say why the last worker ended, also when AWS has forgotten it
     Why(why::Args),
+    /// Show the vCPU quotas, ask for more, wait for it
+    Quota(quota::Args),
     /// Parameter Store against the `.env`; never prints a secret
     Params(params::Args),
     /// Print what would be sent: user data, launch template, policies
@@ -102,6 +105,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Reap(_) => "reap",
             Self::Why(_) => "why",
+            Self::Quota(_) => "quota",
             Self::Params(_) => "params",
             Self::Render(_) => "render",
             Self::Schema(_) => "schema",
@@ -178,6 +182,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         Command::Status(args) => status::run(ui, &global, &args).await,
         Command::Reap(args) => reap::run(ui, &global, &args).await,
         Command::Why(args) => why::run(ui, &global, &args).await,
+        Command::Quota(args) => quota::run(ui, &global, &args).await,
     }
 }
 

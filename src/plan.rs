@@ -23,6 +23,10 @@ use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
 use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, WorkerName, Zone};
 
+mod anywhere;
+
+pub use anywhere::{Allowed, anywhere};
+
 /// What the flags ask for beside the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wants {

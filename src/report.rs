@@ -12,6 +12,7 @@ use crate::ui::Ui;
 
 pub mod choice;
 pub mod foundation;
+pub mod quota;
 pub mod table;
 pub mod why;
 pub mod workers;

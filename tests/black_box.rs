@@ -9,6 +9,7 @@ mod black_box {
     mod life;
     mod pipelines;
     mod policies;
+    mod quota;
     mod races;
     mod readme;
     mod refusals;
