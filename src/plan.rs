@@ -340,17 +340,7 @@ fn rankings(
     wants: &Wants,
     launches: bool,
 ) -> Result<(Ranking, Ranking)> {
-    let file = Wish {
-        types: &spec.instance.types,
-        gpus: spec.instance.gpus,
-        gpu_memory: spec.instance.gpu_memory,
-        vcpus: spec.instance.vcpus,
-        memory: spec.instance.memory,
-        exclude: &spec.instance.exclude,
-        max_price: spec.instance.max_price,
-        zone: None,
-        architecture: &chosen.image.architecture,
-    };
+    let file = Wish::of(&spec.instance, &chosen.image.architecture);
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
     let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
     // A flag goes before the file: whoever names a type wants that one.
