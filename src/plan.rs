@@ -257,22 +257,6 @@ fn architecture<'a>(wanted: &Instance, known: &'a [InstanceType]) -> &'a str {
     })
 }
 
-/// What the file asks for on Spot.
-fn wish<'a>(instance: &'a Instance, architecture: &'a str) -> Wish<'a> {
-    Wish {
-        market: names::Market::Spot,
-        types: &instance.types,
-        gpus: instance.gpus,
-        gpu_memory: instance.gpu_memory,
-        vcpus: instance.vcpus,
-        memory: instance.memory,
-        exclude: &instance.exclude,
-        max_price: instance.max_price,
-        zone: None,
-        architecture,
-    }
-}
-
 /// What is to be done, and what will be tried.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -432,7 +416,7 @@ fn rankings(
     wants: &Wants,
     launches: bool,
 ) -> Result<(Ranking, Ranking)> {
-    let file = wish(&spec.instance, &chosen.image.architecture);
+    let file = Wish::of(&spec.instance, &chosen.image.architecture);
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
     let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
     // A flag goes before the file: whoever names a type wants that one.
