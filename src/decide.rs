@@ -7,6 +7,7 @@ pub mod classify;
 pub mod cost;
 pub mod names;
 pub mod offers;
+pub mod permissions;
 pub mod phase;
 pub mod policy;
 pub mod quota;

@@ -68,7 +68,8 @@ pub struct Observed {
     pub templates: Both,
     /// All workers.
     pub workers: Vec<Worker>,
-    candidates: Candidates,
+    /// What the file's `ami` means now.
+    pub candidates: Candidates,
 }
 
 /// Reads everything at once.
@@ -96,11 +97,23 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
 /// The image that will be used, and the newer one that stands by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
-    image: Image,
+    /// The one that a launch would use.
+    pub image: Image,
     /// How the template remembers the file's `ami`.
     ami: String,
     /// Another image that the file's `ami` means by now.
-    newer: Option<String>,
+    pub newer: Option<String>,
+}
+
+/// What the choice of an image depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Types that the file allows.
+    pub types: &'a [InstanceType],
+    /// What the file's `ami` means now.
+    pub candidates: &'a Candidates,
+    /// Where one may be pinned.
+    pub template: Option<&'a launch_template::Observed>,
 }
 
 /// Picks the image: the one pinned in the template unless the file's `ami` changed, it is gone, or an upgrade is asked.
@@ -108,15 +121,28 @@ pub struct Chosen {
 /// # Errors
 /// A call's failure; no such image.
 pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> Result<Chosen> {
+    let sources = Sources {
+        types: &observed.market.types,
+        candidates: &observed.candidates,
+        template: observed.templates.spot.as_ref(),
+    };
+    image_of(cloud, spec, sources, wants.upgrade_image).await
+}
+
+/// The same for who has not read everything.
+///
+/// # Errors
+/// As for [`image`].
+pub async fn image_of(cloud: &Cloud, spec: &Spec, sources: Sources<'_>, upgrade: bool) -> Result<Chosen> {
     let ami = &spec.instance.ami;
-    let architecture = architecture(&spec.instance.types, &observed.market.types);
+    let architecture = architecture(&spec.instance.types, sources.types);
     let ami_text = match ami {
         Ami::DeepLearning(_) => format!("{}/{architecture}", image::text(ami)),
         _ => image::text(ami),
     };
-    let current = observed.candidates.pick(architecture, ami)?;
-    let template = observed.templates.spot.as_ref().filter(|found| found.ami.as_deref() == Some(&ami_text));
-    let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !wants.upgrade_image);
+    let current = sources.candidates.pick(architecture, ami)?;
+    let template = sources.template.filter(|found| found.ami.as_deref() == Some(&ami_text));
+    let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !upgrade);
     if let Some(pinned) = pinned
         && let Some(image) = image::describe(cloud, pinned).await?
     {
@@ -362,7 +388,7 @@ fn encoded(script: &str) -> Result<String> {
 }
 
 /// Tags of a worker: the user's, the stack's, and its limits, which the box reads from them.
-fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> BTreeMap<String, String> {
+pub(crate) fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> BTreeMap<String, String> {
     let text = |period: Option<Period>| period.map_or_else(|| NONE.to_owned(), |period| period.to_string());
     let mut all: BTreeMap<String, String> = tags(&spec.tags, &spec.name).into_iter().collect();
     all.insert(TAG_LIFETIME.to_owned(), text(lifetime));

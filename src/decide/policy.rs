@@ -59,7 +59,7 @@ impl Place<'_> {
         partition(self.region)
     }
 
-    fn arn(&self, service: &str, resource: &str) -> String {
+    pub(super) fn arn(&self, service: &str, resource: &str) -> String {
         format!("arn:{}:{service}:{}:{}:{resource}", self.partition(), self.region, self.account)
     }
 
@@ -73,12 +73,12 @@ impl Place<'_> {
         types.iter().map(|kind| format!("arn:{}:ec2:{}::{kind}/*", self.partition(), self.region)).collect()
     }
 
-    fn iam(&self, resource: &str) -> String {
+    pub(super) fn iam(&self, resource: &str) -> String {
         format!("arn:{}:iam::{}:{resource}", self.partition(), self.account)
     }
 
     /// How EC2 is called where one service trusts another; China has a name of its own.
-    fn ec2_service(&self) -> &'static str {
+    pub(super) fn ec2_service(&self) -> &'static str {
         if self.partition() == "aws-cn" { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" }
     }
 }
@@ -200,7 +200,8 @@ fn make_spot_role(place: Place<'_>) -> Value {
     )
 }
 
-const SPOT_ROLE: &str = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot";
+/// The path and the name of the role that EC2 Spot works with, as ARNs have it.
+pub const SPOT_ROLE: &str = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot";
 
 /// To tag what a launch makes, while it makes it; `actions` are the calls in which tags come along.
 fn tag_at_creation(resources: &[String], actions: &[&str]) -> Value {
