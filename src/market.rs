@@ -7,7 +7,10 @@ use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType, UsageClassType}
 use jiff::Timestamp;
 
 use crate::cloud::{Cloud, call, pages};
-use crate::decide::offers::{self, InstanceType, Market};
+use crate::decide::cost::{Disk, Ledger};
+use crate::decide::names::Market;
+use crate::decide::offers::{self, InstanceType};
+use crate::decide::workers::Worker;
 use crate::error::Result;
 use crate::spec::{Types, Usd, Zone};
 
@@ -59,7 +62,7 @@ impl Wanted<'_> {
 ///
 /// # Errors
 /// A call's failure; a named type that AWS does not know.
-pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Market> {
+pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<offers::Market> {
     let (found, offered, prices) =
         futures::try_join!(instance_types(cloud, wanted), offerings(cloud, wanted), prices(cloud, wanted.filter()))?;
     let mut unknown = wanted.named();
@@ -69,7 +72,7 @@ pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Market> {
         let known = names_in_region(cloud).await?;
         return Err(offers::unknown_types(&unknown, &known, &cloud.region));
     }
-    Ok(Market { types: found, offered, prices })
+    Ok(offers::Market { types: found, offered, prices })
 }
 
 async fn instance_types(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Vec<InstanceType>> {
@@ -126,15 +129,30 @@ async fn names_in_region(cloud: &Cloud) -> Result<Vec<String>> {
     Ok(rows.filter_map(|row| Some(row.instance_type()?.as_str().to_owned())).collect())
 }
 
-/// Current Spot prices of these types, Linux, by type and zone. With `StartTime` = now AWS answers one row a pool: the
-/// price in force.
+/// What these workers cost: the prices since the first of them was launched. `disks` are their volumes, which were read beside
+/// the workers. Where the price list may not be read, on-demand workers have no price. No call where nothing is.
 ///
 /// # Errors
 /// A call's failure.
-pub async fn spot_prices(cloud: &Cloud, types: BTreeSet<String>) -> Result<BTreeMap<(String, Zone), Usd>> {
-    prices(cloud, filter("instance-type", types)).await
+pub async fn ledger(cloud: &Cloud, workers: &[Worker], disks: BTreeMap<String, Vec<Disk>>) -> Result<Ledger> {
+    let of = |market: Market| {
+        let bought = workers.iter().filter(move |worker| worker.market == market);
+        bought.map(|worker| worker.instance_type.clone()).collect::<BTreeSet<String>>()
+    };
+    let since = workers.iter().map(|worker| worker.launched_at).min().unwrap_or_else(Timestamp::now);
+    let listed = of(Market::OnDemand);
+    let list = async {
+        if listed.is_empty() {
+            BTreeMap::new()
+        } else {
+            price_list::on_demand(cloud, &listed).await.unwrap_or_default()
+        }
+    };
+    let (spot, on_demand) = futures::join!(price_history(cloud, of(Market::Spot), since), list);
+    Ok(Ledger { region: cloud.region.clone(), spot: spot?, on_demand, disks })
 }
 
+/// With `StartTime` = now AWS answers one row a pool: the price in force.
 async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
     let history = price_rows(cloud, types, jiff::Timestamp::now()).await?;
     Ok(history.into_iter().filter_map(|(pool, points)| Some((pool, points.last()?.1))).collect())

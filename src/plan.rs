@@ -2,13 +2,15 @@
 //!
 //! [`observe`] is one burst of reads, [`image`] the one read that depends on it, [`decide`] pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::cloud::{Caller, Cloud};
+use crate::decide::cost::{Disk, Ledger};
 use crate::decide::names::{self, NONE, TAG_IDLE, TAG_LIFETIME};
+use crate::decide::offers::on_demand::{self, ListPrices};
 use crate::decide::offers::{InstanceType, Market, Ranking, Wish, none_left, rank};
 use crate::decide::policy::{self, LaunchScope, Place};
 use crate::decide::user_data::{self, Boot};
@@ -16,7 +18,7 @@ use crate::decide::workers::{Worker, slots_to_fill};
 use crate::decide::{cost, references};
 use crate::error::{Error, Result};
 use crate::market::image::{self, Candidates, Image};
-use crate::market::{self, Wanted, network};
+use crate::market::{self, Wanted, network, price_list};
 use crate::resource::launch_template::{self, Both, Content, Pinned, Target, Which};
 use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
@@ -33,6 +35,8 @@ pub struct Wants {
     pub zone: Option<Zone>,
     /// `--max-price`.
     pub max_price: Option<Usd>,
+    /// `--on-demand-fallback`; the file's own goes beside it.
+    pub on_demand: bool,
     /// `--ttl`; `Some(None)` is `none`.
     pub ttl: Option<Option<Period>>,
     /// `--idle`; `Some(None)` is `none`.
@@ -50,6 +54,8 @@ pub struct Wants {
 /// Everything that was read.
 #[derive(Debug, Clone)]
 pub struct Observed {
+    /// Where was read.
+    pub region: String,
     /// Whose account it is.
     pub caller: Caller,
     /// VPC and subnets.
@@ -68,8 +74,26 @@ pub struct Observed {
     pub templates: Both,
     /// All workers.
     pub workers: Vec<Worker>,
+    /// Their volumes.
+    pub disks: BTreeMap<String, Vec<Disk>>,
+    /// What types cost on demand, where that matters.
+    pub list: ListPrices,
     /// What the file's `ami` means now.
     pub candidates: Candidates,
+}
+
+impl Observed {
+    /// What is known of prices, as they are now.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let now = |(pool, price): (&(String, Zone), &Usd)| (pool.clone(), vec![(Timestamp::UNIX_EPOCH, *price)]);
+        Ledger {
+            region: self.region.clone(),
+            spot: self.market.prices.iter().map(now).collect(),
+            on_demand: self.list.prices.clone(),
+            disks: self.disks.clone(),
+        }
+    }
 }
 
 /// Reads everything at once.
@@ -79,7 +103,7 @@ pub struct Observed {
 pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observed> {
     let wanted = Wanted { types: &spec.instance.types, also: wants.instance_type.as_deref() };
     // Boxed: the futures are large, and together they would swell every caller's.
-    let (caller, place, market, groups, role, launchers, parameters, templates, workers, candidates) = futures::try_join!(
+    let (caller, place, market, groups, role, launchers, parameters, templates, workers, disks, candidates) = futures::try_join!(
         cloud.caller(),
         Box::pin(network::read(cloud, &spec.network)),
         Box::pin(market::read(cloud, wanted)),
@@ -89,9 +113,47 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
         Box::pin(parameters::observe(cloud, &spec.parameters.path, &spec.name)),
         Box::pin(launch_template::observe(cloud, &spec.name)),
         worker::observe(cloud, &spec.name),
+        worker::disks(cloud, Some(&spec.name)),
         image::candidates(cloud, &spec.instance.ami),
     )?;
-    Ok(Observed { caller, place, market, groups, role, launchers, parameters, templates, workers, candidates })
+    let list = ListPrices::default();
+    let region = cloud.region.clone();
+    Ok(Observed {
+        region,
+        caller,
+        place,
+        market,
+        groups,
+        role,
+        launchers,
+        parameters,
+        templates,
+        workers,
+        disks,
+        list,
+        candidates,
+    })
+}
+
+/// Reads what types cost on demand, where something may be bought so or has been; what depends on the market alone, so that
+/// it goes beside [`image`]. Nobody is kept from launching on Spot by a price list that may not be read.
+pub async fn list_prices(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> ListPrices {
+    let bought =
+        observed.workers.iter().filter(|worker| worker.state.is_live() && worker.market == names::Market::OnDemand);
+    let mut types: BTreeSet<String> = bought.map(|worker| worker.instance_type.clone()).collect();
+    if wants.on_demand || spec.instance.on_demand_fallback {
+        types.extend(observed.market.types.iter().map(|found| found.name.clone()));
+    }
+    if types.is_empty() {
+        return ListPrices::default();
+    }
+    match price_list::on_demand(cloud, &types).await {
+        Ok(prices) => ListPrices { prices, refused: None },
+        Err(failure) => {
+            let refused = failure.doing("reading the prices on demand").message;
+            ListPrices { prices: BTreeMap::new(), refused: Some(refused) }
+        }
+    }
 }
 
 /// The image that will be used, and the newer one that stands by.
@@ -184,6 +246,8 @@ pub struct Plan {
     pub max_price: Option<Usd>,
     /// The hard end of a worker launched now.
     pub lifetime: Option<Period>,
+    /// The volume of a worker launched now.
+    pub volume: Volume,
     pub(crate) group: security_group::Desired,
     pub(crate) role: role::Desired,
     pub(crate) launchers: launchers::Desired,
@@ -219,7 +283,7 @@ pub fn decide(
     references::check_environment(spec, &keys)?;
     references::check_registry(&keys)?;
     let plain = parameters::plain_values(&wished, &observed.parameters, &spec.parameters.plain);
-    let named = std::collections::BTreeSet::from(["AWS_REGION".to_owned()]);
+    let named = BTreeSet::from(["AWS_REGION".to_owned()]);
     references::check_region(&parameters::plain_values(&wished, &observed.parameters, &named), region)?;
     let leave = Leave { adopt: wants.adopt, prune: wants.prune };
     let parameter_diff = parameters::diff(&wished, &observed.parameters, leave)?;
@@ -282,6 +346,13 @@ pub fn decide(
         ));
     }
     note_cheaper(&base, &content.target, &mut notes);
+    notes.extend(
+        observed
+            .list
+            .refused
+            .as_ref()
+            .map(|why| format!("nothing is bought on demand, since the ceiling could not be kept: {why}")),
+    );
     let live = observed.workers.iter().filter(|worker| worker.state.is_live()).count();
     if wants.count > 0 && live > wants.count as usize {
         notes.push(format!(
@@ -298,6 +369,7 @@ pub fn decide(
         worker_tags: worker_tags(spec, lifetime, wants.idle.unwrap_or(spec.lifetime.idle)),
         max_price: wants.max_price.filter(|cap| Some(*cap) != spec.instance.max_price),
         lifetime,
+        volume,
         group: wished_group,
         role: wished_role,
         launchers: wished_launchers,
@@ -324,8 +396,16 @@ fn rankings(spec: &Spec, observed: &Observed, chosen: &Chosen, wants: &Wants) ->
         zone: wants.zone.as_ref(),
         ..file.clone()
     };
-    let subnets = &observed.place.subnets;
-    Ok((rank(&file, &observed.market, subnets)?, rank(&flags, &observed.market, subnets)?))
+    let (market, subnets) = (&observed.market, &observed.place.subnets);
+    let base = rank(&file, market, subnets)?;
+    let mut ranking = rank(&flags, market, subnets)?;
+    if wants.on_demand || spec.instance.on_demand_fallback {
+        // After every Spot offer: on demand is what is left when Spot delivers nothing.
+        let listed = on_demand::offers(&flags, market, subnets, &observed.list)?;
+        ranking.offers.extend(listed.offers);
+        ranking.rejected.extend(listed.rejected);
+    }
+    Ok((base, ranking))
 }
 
 /// What a launch by the template's name alone gives: what it gave, as long as the file allows it; else the cheapest

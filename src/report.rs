@@ -11,6 +11,7 @@ use crate::settings::Output;
 use crate::ui::Ui;
 
 pub mod foundation;
+pub mod stacks;
 pub mod table;
 pub mod why;
 pub mod workers;

@@ -65,7 +65,12 @@ impl Context {
         let _waiting = self.ui.wait("reading the account");
         let mut observed = plan::observe(&self.cloud, &self.spec, wants).await?;
         mend(&mut observed).await?;
-        let chosen = plan::image(&self.cloud, &self.spec, &observed, wants).await?;
+        let (chosen, list) = futures::join!(
+            plan::image(&self.cloud, &self.spec, &observed, wants),
+            plan::list_prices(&self.cloud, &self.spec, &observed, wants)
+        );
+        let chosen = chosen?;
+        observed.list = list;
         let plan = plan::decide(&self.spec, self.env.as_ref(), &observed, &chosen, wants, &self.cloud.region)?;
         for note in &plan.notes {
             self.ui.warn(note);

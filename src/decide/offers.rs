@@ -9,6 +9,8 @@ use super::names;
 use crate::error::{Error, Kind, Result};
 use crate::spec::{Gib, Types, Usd, Zone};
 
+pub mod on_demand;
+
 /// An instance type as `DescribeInstanceTypes` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceType {
@@ -96,6 +98,8 @@ pub struct Rejection {
     pub instance_type: String,
     /// Zone; `None`: in none at all.
     pub zone: Option<Zone>,
+    /// On Spot or on demand.
+    pub market: names::Market,
     /// Its price, where known.
     pub price: Option<Usd>,
     /// One sentence.
@@ -154,6 +158,7 @@ pub fn rank(wish: &Wish<'_>, market: &Market, subnets: &[Subnet]) -> Result<Rank
         let refuse = |zone: Option<&Zone>, price, reason: String| Rejection {
             instance_type: candidate.name.clone(),
             zone: zone.cloned(),
+            market: names::Market::Spot,
             price,
             reason,
             code: None,
@@ -262,13 +267,19 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
     let dearer =
         ranking.rejected.iter().filter(|rejection| rejection.code.is_none()).find_map(|r| r.price.map(|p| (r, p)));
     let zone = |rejection: &Rejection| rejection.zone.as_ref().map_or_else(|| region.to_owned(), ToString::to_string);
+    let is_on_demand = |rejection: &Rejection| rejection.market == names::Market::OnDemand;
+    let sold = if ranking.rejected.iter().any(|rejection| rejection.code.is_some() && is_on_demand(rejection)) {
+        "capacity, neither on Spot nor on demand,"
+    } else {
+        "Spot capacity"
+    };
     let mut error = match (refused, dearer) {
         (Some(_), None) if only_price => Error::new(
             Kind::Capacity,
             format!("nothing under the price cap in any of {} pools tried in {region}", tried(ranking)),
         ),
         (Some(_), _) if !only_price => {
-            Error::new(Kind::Capacity, format!("no Spot capacity in any of {} pools tried in {region}", tried(ranking)))
+            Error::new(Kind::Capacity, format!("no {sold} in any of {} pools tried in {region}", tried(ranking)))
         }
         (_, Some((cheapest, price))) => Error::new(
             Kind::Capacity,
@@ -287,7 +298,8 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
     }
     let mut reasons: Vec<String> = Vec::new();
     for rejection in ranking.rejected.iter().filter(|rejection| rejection.code.is_some() || dearer.is_none()) {
-        let reason = format!("{} in {}: {}", rejection.instance_type, zone(rejection), rejection.reason);
+        let market = if is_on_demand(rejection) { " on demand" } else { "" };
+        let reason = format!("{}{market} in {}: {}", rejection.instance_type, zone(rejection), rejection.reason);
         if reasons.len() < SHOWN_REASONS && !reasons.contains(&reason) {
             reasons.push(reason);
         }
@@ -307,7 +319,7 @@ fn tried(ranking: &Ranking) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn a_type(name: &str, gpus: u32, gib: u64, maker: &str, architecture: &str) -> InstanceType {
@@ -327,12 +339,12 @@ mod tests {
         Zone(format!("us-east-1{letter}"))
     }
 
-    fn subnet(letter: &str, free_addresses: u32) -> Subnet {
+    pub(in crate::decide) fn subnet(letter: &str, free_addresses: u32) -> Subnet {
         Subnet { id: format!("subnet-{letter}{free_addresses}"), zone: zone(letter), free_addresses }
     }
 
     /// `g4dn` costs 0.20 in a and 0.10 in b; `g5` 0.30 in a and has no price in b; the rest falls out.
-    fn market() -> Market {
+    pub(in crate::decide) fn market() -> Market {
         let types = vec![
             a_type("g4dn.xlarge", 1, 16, "NVIDIA", "x86_64"),
             a_type("g5.xlarge", 1, 22, "NVIDIA", "x86_64"),
@@ -351,11 +363,11 @@ mod tests {
         Market { types, offered, prices }
     }
 
-    fn wish(types: &Types) -> Wish<'_> {
+    pub(in crate::decide) fn wish(types: &Types) -> Wish<'_> {
         Wish { types, gpus: 1, gpu_memory: Gib(16), max_price: None, zone: None, architecture: "x86_64" }
     }
 
-    fn names(ranking: &Ranking) -> Vec<String> {
+    pub(in crate::decide) fn names(ranking: &Ranking) -> Vec<String> {
         ranking.offers.iter().map(|offer| format!("{}@{}", offer.instance_type, offer.subnet)).collect()
     }
 
@@ -405,6 +417,7 @@ mod tests {
         let rejection = |kind, code: &str| Rejection {
             instance_type: "g4dn.xlarge".to_owned(),
             zone: None,
+            market: names::Market::Spot,
             price: None,
             reason: code.to_owned(),
             code: Some(code.to_owned()),
