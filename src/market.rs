@@ -17,6 +17,7 @@ use crate::spec::{Types, Usd, Zone};
 pub mod image;
 pub mod network;
 pub mod price_list;
+pub mod quotas;
 
 /// Families that have GPUs by AWS's naming: `g…` (with `gr…`) and `p…`. A wildcard, so that a family that AWS adds
 /// tomorrow is found without a new release.
