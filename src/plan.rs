@@ -167,6 +167,13 @@ pub struct Chosen {
     pub newer: Option<String>,
 }
 
+impl Chosen {
+    #[cfg(test)]
+    pub(crate) fn of(image: Image, newer: Option<String>) -> Self {
+        Self { ami: image.id.clone(), image, newer }
+    }
+}
+
 /// What the choice of an image depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {

@@ -189,7 +189,8 @@ impl Intercept for DateOf {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
+        let date =
+            context.response().headers().get("date").and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
         Ok(())
     }

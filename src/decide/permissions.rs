@@ -28,17 +28,30 @@ pub fn of_up(spec: &Spec, place: Place<'_>, without_spot_role: bool) -> Vec<Need
     let name = &spec.name;
     let worker = role(name, place.region);
     let stack = vec![(format!("ec2:ResourceTag/{TAG_STACK}"), name.to_string())];
-    let plain = |actions: &[&'static str], resource: String| Needed { actions: actions.to_vec(), resource, context: Vec::new() };
+    let plain = |actions: &[&'static str], resource: String| Needed {
+        actions: actions.to_vec(),
+        resource,
+        context: Vec::new(),
+    };
     let path = format!("parameter{}", spec.parameters.path);
     let ec2 = |thing: &str| place.arn("ec2", thing);
-    let tagged = |actions: &[&'static str], thing: &str| Needed { context: stack.clone(), ..plain(actions, ec2(thing)) };
+    let tagged =
+        |actions: &[&'static str], thing: &str| Needed { context: stack.clone(), ..plain(actions, ec2(thing)) };
     let mut needed = vec![
         plain(&READ, "*".to_owned()),
         tagged(&["ec2:TerminateInstances"], "instance/i-0123456789abcdef0"),
         tagged(&["ec2:CancelSpotInstanceRequests"], "spot-instances-request/sir-01234567"),
-        tagged(&["ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"], "security-group/sg-0123456789abcdef0"),
         tagged(
-            &["ec2:CreateLaunchTemplateVersion", "ec2:CreateTags", "ec2:DeleteLaunchTemplateVersions", "ec2:ModifyLaunchTemplate"],
+            &["ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress", "ec2:RevokeSecurityGroupIngress"],
+            "security-group/sg-0123456789abcdef0",
+        ),
+        tagged(
+            &[
+                "ec2:CreateLaunchTemplateVersion",
+                "ec2:CreateTags",
+                "ec2:DeleteLaunchTemplateVersions",
+                "ec2:ModifyLaunchTemplate",
+            ],
             "launch-template/lt-0123456789abcdef0",
         ),
         plain(&["ssm:GetParametersByPath"], place.arn("ssm", &path)),
@@ -156,9 +169,31 @@ impl std::fmt::Display for Missing {
 pub fn said(message: &str) -> Option<Missing> {
     let rest = message.split("not authorized to perform: ").nth(1)?;
     let action = rest.split([' ', ',']).next()?.trim_end_matches('.');
-    let resource = rest.split("on resource: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
+    let resource =
+        rest.split("on resource: ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
     let is_action = action.split_once(':').is_some_and(|(service, verb)| !service.is_empty() && !verb.is_empty());
     is_action.then(|| Missing { action: action.to_owned(), resource: resource.trim_end_matches(['.', ',']).to_owned() })
+}
+
+/// The action of an operation that AWS refused without naming it. Of those that a diagnosis reads; most are EC2's.
+#[must_use]
+pub fn action_of(operation: &str) -> String {
+    let service = match operation {
+        "GetCallerIdentity" | "DecodeAuthorizationMessage" => "sts",
+        "DescribeParameters" | "GetParameters" | "GetParametersByPath" => "ssm",
+        "GetInstanceProfile"
+        | "GetRole"
+        | "GetRolePolicy"
+        | "ListAttachedRolePolicies"
+        | "ListRolePolicies"
+        | "ListRoles"
+        | "SimulatePrincipalPolicy" => "iam",
+        "GetQueueUrl" => "sqs",
+        "ListGrants" => "kms",
+        _ if operation.contains("ServiceQuota") => "servicequotas",
+        _ => "ec2",
+    };
+    format!("{service}:{operation}")
 }
 
 /// The encoded part of EC2's refusal.
@@ -194,7 +229,9 @@ mod tests {
         let policy = policy::operator(&spec(), PLACE, &BTreeMap::new()).unwrap();
         let mut allowed = BTreeSet::new();
         for statement in policy["Statement"].as_array().unwrap() {
-            allowed.extend(statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()));
+            allowed.extend(
+                statement["Action"].as_array().unwrap().iter().map(|action| action.as_str().unwrap().to_owned()),
+            );
         }
         for needed in of_up(&spec(), PLACE, true) {
             for action in &needed.actions {
@@ -206,14 +243,18 @@ mod tests {
 
     #[test]
     fn leave_to_make_the_role_for_spot_is_asked_for_only_where_it_is_missing() {
-        let asks = |without: bool| of_up(&spec(), PLACE, without).iter().any(|needed| needed.actions == [MAKE_SPOT_ROLE]);
+        let asks =
+            |without: bool| of_up(&spec(), PLACE, without).iter().any(|needed| needed.actions == [MAKE_SPOT_ROLE]);
         assert!(asks(true) && !asks(false));
     }
 
     #[test]
     fn the_callers_arn_says_whose_policies_count() {
         for (arn, expected) in [
-            ("arn:aws:iam::111122223333:user/team/ann", Source::User("arn:aws:iam::111122223333:user/team/ann".to_owned())),
+            (
+                "arn:aws:iam::111122223333:user/team/ann",
+                Source::User("arn:aws:iam::111122223333:user/team/ann".to_owned()),
+            ),
             ("arn:aws:sts::111122223333:assumed-role/deploy/ci", Source::Role("deploy".to_owned())),
             ("arn:aws-cn:sts::111122223333:assumed-role/a.b/c/d", Source::Role("a.b".to_owned())),
             ("arn:aws:iam::111122223333:root", Source::Root),
@@ -222,6 +263,18 @@ mod tests {
             ("", Source::Unknown),
         ] {
             assert_eq!(source(arn), expected, "{arn}");
+        }
+    }
+
+    #[test]
+    fn an_operation_has_its_services_action() {
+        for (operation, action) in [
+            ("DescribeImages", "ec2:DescribeImages"),
+            ("GetAWSDefaultServiceQuota", "servicequotas:GetAWSDefaultServiceQuota"),
+            ("GetParametersByPath", "ssm:GetParametersByPath"),
+            ("SimulatePrincipalPolicy", "iam:SimulatePrincipalPolicy"),
+        ] {
+            assert_eq!(action_of(operation), action);
         }
     }
 

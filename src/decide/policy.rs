@@ -35,6 +35,7 @@ mod tests;
 
 pub use launcher::{LaunchScope, launcher};
 pub use operator::operator;
+pub use reference::Repository;
 pub use worker::worker;
 
 /// What a role's inline policies may hold together, in characters that are not white space.
@@ -73,7 +74,7 @@ impl Place<'_> {
         types.iter().map(|kind| format!("arn:{}:ec2:{}::{kind}/*", self.partition(), self.region)).collect()
     }
 
-    pub(super) fn iam(&self, resource: &str) -> String {
+    pub(crate) fn iam(&self, resource: &str) -> String {
         format!("arn:{}:iam::{}:{resource}", self.partition(), self.account)
     }
 
@@ -206,6 +207,37 @@ pub const SPOT_ROLE: &str = "role/aws-service-role/spot.amazonaws.com/AWSService
 /// To tag what a launch makes, while it makes it; `actions` are the calls in which tags come along.
 fn tag_at_creation(resources: &[String], actions: &[&str]) -> Value {
     allow_if("TagAtCreation", &["ec2:CreateTags"], resources, json!({"StringEquals": {"ec2:CreateAction": actions}}))
+}
+
+/// The image that a worker pulls, with its `${X}` filled in, and its repository where that is a private one of ECR.
+///
+/// # Errors
+/// A `${X}` that is not plain.
+pub fn image(
+    spec: &Spec,
+    place: Place<'_>,
+    plain: &BTreeMap<String, String>,
+) -> Result<(String, Option<Repository>), PolicyError> {
+    let image = Values::new(place, plain).fill(&spec.container.image, "container.image")?;
+    let repository = Repository::of(&image);
+    Ok((image, repository))
+}
+
+/// The ARNs of the file's queues.
+///
+/// # Errors
+/// A `${X}` that is not plain; something that is no queue.
+pub fn queues(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>) -> Result<Vec<String>, PolicyError> {
+    reference::queues(spec, place, &Values::new(place, plain))
+}
+
+/// The names of the file's buckets.
+///
+/// # Errors
+/// A `${X}` that is not plain; something that is no bucket.
+pub fn buckets(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>) -> Result<Vec<String>, PolicyError> {
+    let arns = reference::Buckets::of(spec, place, &Values::new(place, plain))?.all;
+    Ok(arns.iter().filter_map(|arn| arn.rsplit(':').next().map(str::to_owned)).collect())
 }
 
 /// The plain parameters, and what is known without one.
