@@ -43,6 +43,10 @@ pub fn questions(call: &Call<'_>, input: &Query) -> Vec<Question> {
             let arn = under("role", &format!("/aws-service-role/{service}/"), name);
             vec![one(operation, (arn, Context::default().with("iam:AWSServiceName", service)))]
         }
+        "SimulatePrincipalPolicy" => {
+            let of = input.optional("PolicySourceArn").unwrap_or_else(|| "*".to_owned());
+            vec![one(operation, (of, Context::default()))]
+        }
         "AddRoleToInstanceProfile" => {
             let passed = role.map(|(arn, _)| pass_role(arn));
             profile.map(|profile| one(operation, profile)).into_iter().chain(passed).collect()

@@ -10,6 +10,9 @@ use crate::sandbox::ec2::asking::{IMAGE, START};
 use crate::sandbox::world::World;
 use crate::sandbox::{route, sts, weather};
 
+mod message;
+mod simulation;
+
 const REGION: &str = "ap-northeast-2";
 const ROLE: &str = "spotctl-worker-gpu-ap-northeast-2";
 
