@@ -123,13 +123,13 @@ mod tests {
     fn the_cheapest_offer_is_named_one_alone_is_a_risk_and_none_says_what_it_would_take() {
         let two = Ranking { offers: vec![offer("g4dn.xlarge"), offer("g5.xlarge")], rejected: Vec::new() };
         let verdict = cheapest(&two, "r-1");
-        assert_eq!(verdict, Verdict::ok("2 on Spot, the cheapest g4dn.xlarge in r-1a at 0.1 USD an hour"));
+        assert_eq!(verdict, Verdict::ok("2 on Spot, the cheapest g4dn.xlarge in r-1a at 0.10 USD an hour"));
         let one = Ranking { offers: vec![offer("g4dn.xlarge")], rejected: Vec::new() };
         assert_eq!(cheapest(&one, "r-1").status, Status::Warn);
         let dear = rejection("0.2 USD an hour is above the cap of 0.1", Some(Usd::from_micros(200_000)));
         let none = cheapest(&Ranking { offers: Vec::new(), rejected: vec![dear] }, "r-1");
         assert_eq!(none.status, Status::Fail);
-        assert!(none.advice.unwrap().contains("--max-price 0.2"));
+        assert!(none.advice.unwrap().contains("--max-price 0.20"));
     }
 
     #[test]

@@ -200,7 +200,7 @@ mod tests {
         };
         assert_eq!(verdict(vec![worker("i-1", 9_000, Some(3600))]).status, Status::Ok);
         // Three minutes to drain.
-        assert_eq!(verdict(vec![worker("i-1", 9_821, Some(0))]).status, Status::Ok);
+        assert_eq!(verdict(vec![worker("i-1", 9_000, Some(821))]).status, Status::Ok);
         let late = verdict(vec![worker("i-1", 9_000, Some(3600)), worker("i-2", 1_000, Some(3600))]);
         assert_eq!(late.status, Status::Fail);
         assert!(late.evidence.contains("i-2 of `w`, g4dn.xlarge at an unknown price"), "{}", late.evidence);
