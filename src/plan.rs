@@ -13,16 +13,17 @@ use crate::decide::names::{self, NONE, TAG_IDLE, TAG_LIFETIME};
 use crate::decide::offers::on_demand::{self, ListPrices};
 use crate::decide::offers::{InstanceType, Market, Ranking, Wish, none_left, rank};
 use crate::decide::policy::{self, LaunchScope, Place};
+use crate::decide::quota::{self, Holder, Standing};
 use crate::decide::user_data::{self, Boot};
 use crate::decide::workers::{Worker, slots_to_fill};
 use crate::decide::{cost, references};
 use crate::error::{Error, Result};
 use crate::market::image::{self, Candidates, Image};
-use crate::market::{self, Wanted, network, price_list};
+use crate::market::{self, Wanted, network, price_list, quotas};
 use crate::resource::launch_template::{self, Both, Content, Pinned, Target, Which};
 use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
-use crate::spec::{Ami, Gib, Period, Spec, Types, Usd, Volume, Zone};
+use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, WorkerName, Zone};
 
 /// What the flags ask for beside the file.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -78,6 +79,8 @@ pub struct Observed {
     pub disks: BTreeMap<String, Vec<Disk>>,
     /// What types cost on demand, where that matters.
     pub list: ListPrices,
+    /// How the account stands to the quotas that a launch can need; empty where none is wished for.
+    pub quotas: Vec<Standing>,
     /// What the file's `ami` means now.
     pub candidates: Candidates,
 }
@@ -131,6 +134,7 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
         workers,
         disks,
         list,
+        quotas: Vec::new(),
         candidates,
     })
 }
@@ -154,6 +158,32 @@ pub async fn list_prices(cloud: &Cloud, spec: &Spec, observed: &Observed, wants:
             ListPrices { prices: BTreeMap::new(), refused: Some(refused) }
         }
     }
+}
+
+/// Looks how the account stands to the quotas that a launch can need, beside [`observe`]; [`count_quotas`] completes it.
+/// Whatever cannot be read is not known and hinders nothing: AWS has the last word at the launch.
+pub async fn look_at_quotas(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Vec<Standing> {
+    if wants.count == 0 {
+        return Vec::new();
+    }
+    let possible = |market| quota::possible(&spec.instance.types, wants.instance_type.as_deref(), market);
+    let mut codes = possible(names::Market::Spot);
+    if wants.on_demand || spec.instance.on_demand_fallback {
+        codes.extend(possible(names::Market::OnDemand));
+    }
+    quotas::look(cloud, &codes).await.unwrap_or_else(|error| {
+        tracing::info!(%error, "the quotas are not known");
+        Vec::new()
+    })
+}
+
+/// Fills in what the holders of the quotas count, beside [`image`]: the market tells most.
+pub async fn count_quotas(cloud: &Cloud, market: &Market, mut standings: Vec<Standing>) -> Vec<Standing> {
+    let known = market.types.iter().map(|known| (known.name.clone(), known.vcpus)).collect();
+    if let Err(error) = quotas::count(cloud, &mut standings, &known).await {
+        tracing::info!(%error, "what is in use of the quotas is not known");
+    }
+    standings
 }
 
 /// The image that will be used, and the newer one that stands by.
@@ -204,7 +234,7 @@ pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Want
 /// As for [`image`].
 pub async fn image_of(cloud: &Cloud, spec: &Spec, sources: Sources<'_>, upgrade: bool) -> Result<Chosen> {
     let ami = &spec.instance.ami;
-    let architecture = architecture(&spec.instance.types, sources.types);
+    let architecture = architecture(&spec.instance, sources.types);
     let ami_text = match ami {
         Ami::DeepLearning(_) => format!("{}/{architecture}", image::text(ami)),
         _ => image::text(ami),
@@ -216,19 +246,39 @@ pub async fn image_of(cloud: &Cloud, spec: &Spec, sources: Sources<'_>, upgrade:
         && let Some(image) = image::describe(cloud, pinned).await?
     {
         let newer = (pinned != current).then(|| current.to_owned());
+        fits(spec, &image)?;
         return Ok(Chosen { image, ami: ami_text, newer });
     }
     match image::describe(cloud, current).await? {
-        Some(image) => Ok(Chosen { image, ami: ami_text, newer: None }),
+        Some(image) => {
+            fits(spec, &image)?;
+            Ok(Chosen { image, ami: ami_text, newer: None })
+        }
         None => Err(Error::usage(format!("`instance.ami`: no image `{current}` in {}", cloud.region))
             .hint("an image id belongs to one region; dlami-ubuntu-24.04 exists in each")),
     }
 }
 
-/// What the types run on: the first architecture that all have in common is an image's; `x86_64` where types are open.
-fn architecture<'a>(types: &Types, known: &'a [InstanceType]) -> &'a str {
-    const DEFAULT: &str = "x86_64";
-    let Types::Listed(names) = types else { return DEFAULT };
+/// An image that is named and runs another architecture than the file asks for is a mistake that only AWS can tell.
+fn fits(spec: &Spec, image: &Image) -> Result<()> {
+    match spec.instance.arch.map(Architecture::as_str) {
+        Some(wanted) if wanted != image.architecture => Err(Error::usage(format!(
+            "`instance.arch` is {wanted}, and the image {} of `instance.ami` runs {}",
+            image.id, image.architecture
+        ))
+        .hint(format!("name an image for {wanted}; a dlami-… one exists for each"))
+        .hint("or remove `arch`: the image decides then")),
+        _ => Ok(()),
+    }
+}
+
+/// What image and types run on: what the file says; else what the first listed type runs; `x86_64` where types are open.
+fn architecture<'a>(wanted: &Instance, known: &'a [InstanceType]) -> &'a str {
+    const DEFAULT: &str = Architecture::X86.as_str();
+    if let Some(wanted) = wanted.arch {
+        return wanted.as_str();
+    }
+    let Types::Listed(names) = &wanted.types else { return DEFAULT };
     let first = names.first().and_then(|name| known.iter().find(|found| found.name == *name));
     first.map_or(DEFAULT, |found| {
         let runs = |name: &str| found.architectures.iter().any(|has| has == name);
@@ -309,7 +359,8 @@ pub fn decide(
     let launchers_tag = wished_launchers.tag()?;
     let wished_group = security_group::desired(spec, &observed.place.vpc);
 
-    let (base, ranking) = rankings(spec, observed, chosen, wants)?;
+    let slots = slots_to_fill(&observed.workers, wants.count);
+    let (base, ranking) = rankings(spec, observed, chosen, wants, !slots.is_empty())?;
     let target = target(observed, &base, wants, region)?;
     let volume = raised(spec.instance.volume, chosen.image.minimum, region, &mut notes);
     let content = Content {
@@ -371,7 +422,7 @@ pub fn decide(
     Ok(Plan {
         changes,
         ranking,
-        slots: slots_to_fill(&observed.workers, wants.count),
+        slots,
         notes,
         worker_tags: worker_tags(spec, lifetime, wants.idle.unwrap_or(spec.lifetime.idle)),
         max_price: wants.max_price.filter(|cap| Some(*cap) != spec.instance.max_price),
@@ -386,33 +437,64 @@ pub fn decide(
     })
 }
 
-/// The ranking of the file alone, which the template's target is taken from, and the one with the flags.
-fn rankings(spec: &Spec, observed: &Observed, chosen: &Chosen, wants: &Wants) -> Result<(Ranking, Ranking)> {
-    let file = Wish {
+/// What the file alone wishes for, on an image of this architecture.
+pub(crate) fn wish<'a>(spec: &'a Spec, architecture: &'a str) -> Wish<'a> {
+    Wish {
+        market: names::Market::Spot,
         types: &spec.instance.types,
         gpus: spec.instance.gpus,
         gpu_memory: spec.instance.gpu_memory,
+        vcpus: spec.instance.vcpus,
+        memory: spec.instance.memory,
+        exclude: &spec.instance.exclude,
         max_price: spec.instance.max_price,
         zone: None,
-        architecture: &chosen.image.architecture,
-    };
+        architecture,
+    }
+}
+
+/// The ranking of the file alone, which the template's target is taken from, and the one with the flags.
+fn rankings(
+    spec: &Spec,
+    observed: &Observed,
+    chosen: &Chosen,
+    wants: &Wants,
+    launches: bool,
+) -> Result<(Ranking, Ranking)> {
+    let file = wish(spec, &chosen.image.architecture);
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
-    let flags = Wish {
-        types: only.as_ref().unwrap_or(file.types),
-        max_price: wants.max_price.or(file.max_price),
-        zone: wants.zone.as_ref(),
-        ..file.clone()
-    };
+    let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
+    // A flag goes before the file: whoever names a type wants that one.
+    if let Some(only) = &only {
+        flags = Wish { types: only, vcpus: None, memory: None, exclude: &[], ..flags };
+    }
+    let now = in_use(&observed.quotas, &spec.name, &observed.workers);
+    // The template outlives what uses the quota now, and a run that launches nothing needs none of it.
+    let unused = |standing: &Standing| Standing { holders: Some(Vec::new()), ..standing.clone() };
+    let limits: Vec<Standing> = now.iter().map(unused).collect();
     let (market, subnets) = (&observed.market, &observed.place.subnets);
-    let base = rank(&file, market, subnets)?;
-    let mut ranking = rank(&flags, market, subnets)?;
+    let quotas = if launches { &now } else { &limits };
+    let base = rank(&file, market, subnets, &limits)?;
+    let mut ranking = rank(&flags, market, subnets, quotas)?;
     if wants.on_demand || spec.instance.on_demand_fallback {
         // After every Spot offer: on demand is what is left when Spot delivers nothing.
-        let listed = on_demand::offers(&flags, market, subnets, &observed.list)?;
+        let listed = on_demand::offers(&flags, market, (subnets, quotas), &observed.list)?;
         ranking.offers.extend(listed.offers);
         ranking.rejected.extend(listed.rejected);
     }
     Ok((base, ranking))
+}
+
+/// The quotas with those holders of this stack only that this run knows of. Another run may be launching the very worker
+/// that this one is about to ask for: the same token then answers with the same instance, which needs no more room.
+fn in_use(quotas: &[Standing], stack: &WorkerName, workers: &[Worker]) -> Vec<Standing> {
+    let is_known = |id: &str| workers.iter().any(|worker| worker.id == id && worker.state.is_live());
+    let counts = |holder: &Holder| holder.stack.as_deref() != Some(stack.as_str()) || is_known(&holder.id);
+    let mut quotas = quotas.to_vec();
+    for holders in quotas.iter_mut().filter_map(|standing| standing.holders.as_mut()) {
+        holders.retain(counts);
+    }
+    quotas
 }
 
 /// What a launch by the template's name alone gives: what it gave, as long as the file allows it; else the cheapest

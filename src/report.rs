@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::settings::Output;
 use crate::ui::Ui;
 
+pub mod choice;
 pub mod doctor;
 pub mod foundation;
 pub mod stacks;

@@ -3,6 +3,7 @@
 
 mod black_box {
     mod clients;
+    mod costs;
     mod documents;
     mod inputs;
     mod last_words;

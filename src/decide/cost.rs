@@ -120,8 +120,10 @@ impl Hourly {
     /// For people: `0.2314 USD an hour (instance 0.218, volume 0.0084, public IPv4 0.005)`.
     #[must_use]
     pub fn words(&self) -> String {
-        let or_unknown = |usd: Option<Usd>| usd.map_or_else(|| "unknown".to_owned(), |usd| usd.to_string());
-        let total = self.total().map_or_else(|| "an unknown price".to_owned(), |usd| format!("{usd} USD"));
+        let or_unknown =
+            |usd: Option<Usd>| usd.map_or_else(|| "unknown".to_owned(), |usd| usd.rounded_rate().to_string());
+        let total = self.total().map(Usd::rounded_rate);
+        let total = total.map_or_else(|| "an unknown price".to_owned(), |usd| format!("{usd} USD"));
         let (instance, volume) = (or_unknown(self.instance), or_unknown(self.volume));
         format!("{total} an hour (instance {instance}, volume {volume}, public IPv4 {})", self.public_ipv4)
     }

@@ -2,7 +2,7 @@
 
 use super::{Reads, Status, Verdict};
 use crate::decide::cost;
-use crate::decide::offers::{Ranking, none_left};
+use crate::decide::offers::{Cause, Ranking, Rejection, none_left};
 use crate::error::Error;
 use crate::market::image;
 use crate::plan::Chosen;
@@ -41,12 +41,11 @@ pub(super) async fn image(reads: &Reads<'_>) -> Verdict {
 fn fits(chosen: &Chosen, ranking: Option<&Ranking>, ami: &Ami) -> Verdict {
     let image = &chosen.image;
     let name = if image.name.is_empty() { String::new() } else { format!(" ({})", image.name) };
-    let evidence = format!("{} is {}{name}, {}", image::text(ami), image.id, image.architecture);
-    let misfits = ranking.filter(|ranking| {
-        let is_about_image = |reason: &str| reason.ends_with(&format!("the image is {}", image.architecture));
-        ranking.offers.is_empty() && ranking.rejected.iter().any(|rejection| is_about_image(&rejection.reason))
-    });
-    if misfits.is_some() {
+    let said = Some(image::text(ami)).filter(|said| *said != image.id);
+    let said = said.map_or_else(String::new, |said| format!("{said} is "));
+    let evidence = format!("{said}{}{name}, {}", image.id, image.architecture);
+    let is_about_image = |rejection: &Rejection| rejection.cause == Cause::Architecture;
+    if ranking.is_some_and(|ranking| ranking.offers.is_empty() && ranking.rejected.iter().any(is_about_image)) {
         return Verdict::fail(
             format!("{evidence}: no type of the file runs it"),
             "name an image for the types' architecture, or types for the image's: instance: {ami: …, types: […]}",
@@ -91,7 +90,7 @@ fn large_enough(wished: Volume, minimum: Gib, region: &str) -> Verdict {
 mod tests {
     use super::*;
     use crate::decide::names::Market;
-    use crate::decide::offers::{Offer, Rejection};
+    use crate::decide::offers::Offer;
     use crate::error::Kind;
     use crate::market::image::Image;
     use crate::spec::{Usd, VolumeKind, Zone};
@@ -107,12 +106,13 @@ mod tests {
         }
     }
 
-    fn rejection(reason: &str, price: Option<Usd>) -> Rejection {
+    fn rejection(reason: &str, cause: Cause, price: Option<Usd>) -> Rejection {
         Rejection {
             instance_type: "g5g.xlarge".to_owned(),
             zone: None,
             price,
             reason: reason.to_owned(),
+            cause,
             code: None,
             kind: Kind::Capacity,
             market: Market::Spot,
@@ -121,13 +121,14 @@ mod tests {
 
     #[test]
     fn the_cheapest_offer_is_named_one_alone_is_a_risk_and_none_says_what_it_would_take() {
-        let two = Ranking { offers: vec![offer("g4dn.xlarge"), offer("g5.xlarge")], rejected: Vec::new() };
+        let two = Ranking { offers: vec![offer("g4dn.xlarge"), offer("g5.xlarge")], ..Ranking::default() };
         let verdict = cheapest(&two, "r-1");
         assert_eq!(verdict, Verdict::ok("2 on Spot, the cheapest g4dn.xlarge in r-1a at 0.10 USD an hour"));
-        let one = Ranking { offers: vec![offer("g4dn.xlarge")], rejected: Vec::new() };
+        let one = Ranking { offers: vec![offer("g4dn.xlarge")], ..Ranking::default() };
         assert_eq!(cheapest(&one, "r-1").status, Status::Warn);
-        let dear = rejection("0.2 USD an hour is above the cap of 0.1", Some(Usd::from_micros(200_000)));
-        let none = cheapest(&Ranking { offers: Vec::new(), rejected: vec![dear] }, "r-1");
+        let dear =
+            rejection("0.2 USD an hour is above the cap of 0.1", Cause::MaxPrice, Some(Usd::from_micros(200_000)));
+        let none = cheapest(&Ranking { rejected: vec![dear], ..Ranking::default() }, "r-1");
         assert_eq!(none.status, Status::Fail);
         assert!(none.advice.unwrap().contains("--max-price 0.20"));
     }
@@ -144,10 +145,13 @@ mod tests {
         };
         let ami = Ami::Id("ami-1".to_owned());
         let chosen = |newer: Option<&str>| Chosen::of(image.clone(), newer.map(str::to_owned));
-        assert_eq!(fits(&chosen(None), None, &ami), Verdict::ok("ami-1 is ami-1 (dl), x86_64"));
+        assert_eq!(fits(&chosen(None), None, &ami), Verdict::ok("ami-1 (dl), x86_64"));
         let newer = fits(&chosen(Some("ami-2")), None, &ami);
         assert_eq!((newer.status, newer.advice.is_some()), (Status::Ok, true));
-        let none = Ranking { offers: Vec::new(), rejected: vec![rejection("runs arm64, the image is x86_64", None)] };
+        let none = Ranking {
+            rejected: vec![rejection("runs arm64, the image is x86_64", Cause::Architecture, None)],
+            ..Ranking::default()
+        };
         assert_eq!(fits(&chosen(None), Some(&none), &ami).status, Status::Fail);
         let some = Ranking { offers: vec![offer("g5.xlarge")], ..none };
         assert_eq!(fits(&chosen(None), Some(&some), &ami).status, Status::Ok);

@@ -15,7 +15,7 @@ use super::permission::{self, Simulated};
 use crate::cloud::{Caller, Cloud, Failure, call, pages};
 use crate::decide::classify::Class;
 use crate::decide::names::{Market as Bought, TAG_STACK};
-use crate::decide::offers::{Market, Ranking, Wish, rank};
+use crate::decide::offers::{Market, Ranking, rank};
 use crate::decide::policy::SPOT_ROLE;
 use crate::decide::quota::{self, Standing};
 use crate::decide::workers::Worker;
@@ -182,15 +182,8 @@ async fn ranking<'a>(
     (market, network, chosen): (Read<'a, Market>, Read<'a, Looked>, Read<'a, Chosen>),
 ) -> Result<Ranking> {
     let (market, network, chosen) = futures::try_join!(market, network, chosen)?;
-    let wish = Wish {
-        types: &spec.instance.types,
-        gpus: spec.instance.gpus,
-        gpu_memory: spec.instance.gpu_memory,
-        max_price: spec.instance.max_price,
-        zone: None,
-        architecture: &chosen.image.architecture,
-    };
-    rank(&wish, &market, &network.subnets?)
+    // Without the quotas: they have a check of their own.
+    rank(&plan::wish(spec, &chosen.image.architecture), &market, &network.subnets?, &[])
 }
 
 /// Limits and holders go beside the market, which says what the holders count.

@@ -84,9 +84,10 @@ async fn observed(reads: &Reads<'_>) -> Result<Observed> {
         parameters,
         templates,
         workers: workers.remove(reads.look.spec.name.as_str()).unwrap_or_default(),
-        // What anything costs is no part of the foundation.
+        // What anything costs, and the quotas, are no part of the foundation.
         disks: std::collections::BTreeMap::new(),
         list: ListPrices::default(),
+        quotas: Vec::new(),
         candidates,
     })
 }

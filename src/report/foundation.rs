@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::Report;
+use super::choice;
 use super::table::table;
 use super::workers::Bound;
 use crate::decide::offers::{Offer, Rejection};
@@ -52,6 +53,11 @@ impl Report for Plan {
             if self.offers.len() > SHOWN {
                 let _ = writeln!(text, "and {} more", self.offers.len() - SHOWN);
             }
+        }
+        let taken = self.offers.first().and_then(|offer| offer.price);
+        let rest = choice::not_taken(&self.rejected, taken, color);
+        if !rest.is_empty() {
+            let _ = write!(text, "\n{rest}");
         }
         let _ = match (self.launches, self.offers.first()) {
             (0, _) => writeln!(text, "\n`up` would launch nothing: as many workers live as are wished"),

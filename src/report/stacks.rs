@@ -97,8 +97,8 @@ impl Report for Stacks {
                 stack.stack.clone(),
                 stack.region.clone(),
                 stack.workers.to_string(),
-                or_dash(stack.usd_per_hour),
-                or_dash(stack.cost_so_far),
+                or_dash(stack.usd_per_hour.map(Usd::rounded_rate)),
+                or_dash(stack.cost_so_far.map(Usd::rounded)),
                 if stack.expired > 0 { format!("{end} ({} expired)", stack.expired) } else { end },
             ]
         });

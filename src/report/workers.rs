@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Report;
+use super::choice;
 use super::table::table;
 use crate::decide::cost::{Hourly, Ledger, WorstCase};
 use crate::decide::names::Market;
@@ -87,8 +88,8 @@ fn rows(workers: &[Row], color: bool) -> String {
             row.market.as_str().to_owned(),
             row.state.as_str().to_owned(),
             or_dash(row.phase.clone()),
-            or_dash(row.hourly.and_then(|hourly| hourly.total()).map(|price| price.to_string())),
-            or_dash(row.cost_so_far.map(|cost| cost.to_string())),
+            or_dash(row.hourly.and_then(|hourly| hourly.total()).map(|price| price.rounded_rate().to_string())),
+            or_dash(row.cost_so_far.map(|cost| cost.rounded().to_string())),
             row.launched_at.clone(),
             or_dash(row.expires_at.clone()),
             or_dash(row.public_ip.clone()),
@@ -144,12 +145,13 @@ impl Bound {
             (Some(worst), _) => writeln!(
                 text,
                 "if forgotten  {} USD: it ends itself {} h after its launch, prices as now",
-                worst.usd, worst.hours
+                worst.usd.rounded(),
+                worst.hours
             ),
             (None, Some(total)) => writeln!(
                 text,
                 "if forgotten  {} USD a day, without an end: a hard end is off (lifetime, --ttl)",
-                total.over(DAY)
+                total.over(DAY).rounded()
             ),
             (None, None) => writeln!(text, "if forgotten  unknown, since a price is"),
         };
@@ -182,6 +184,15 @@ impl Report for Up {
         let mut text = String::new();
         if !self.workers.is_empty() {
             text.push_str(&rows(&self.workers, color));
+        }
+        let new = self.workers.iter().filter(|row| row.launched_now);
+        let taken = new.clone().filter_map(|row| row.price_per_hour).max();
+        if new.count() > 0 {
+            let rest = choice::passed_over(&self.rejected, taken, color);
+            if !rest.is_empty() {
+                text.push('\n');
+                text.push_str(&rest);
+            }
         }
         if self.bound.hourly.is_some() {
             text.push('\n');
@@ -284,7 +295,8 @@ impl Bill {
     }
 
     fn words(&self) -> String {
-        let usd = self.usd.map_or_else(|| "at an unknown price".to_owned(), |usd| format!("about {usd} USD"));
+        let usd =
+            self.usd.map_or_else(|| "at an unknown price".to_owned(), |usd| format!("about {} USD", usd.rounded()));
         format!("  {} {}, {usd}", self.instance_type, self.lived)
     }
 }
@@ -323,7 +335,7 @@ impl Report for Down {
         }
         let known: Option<Usd> = self.bills.iter().map(|bill| bill.usd).sum();
         if let Some(known) = known.filter(|_| self.bills.len() > 1) {
-            let _ = writeln!(text, "in sum      about {known} USD");
+            let _ = writeln!(text, "in sum      about {} USD", known.rounded());
         }
         if text.is_empty() {
             let _ = writeln!(text, "nothing of `{}` in {}", self.stack, self.region);
@@ -383,10 +395,10 @@ mod tests {
         assert_eq!(
             text,
             "it costs      0.213 USD an hour (instance 0.20, volume 0.008, public IPv4 0.005)\n\
-             if forgotten  0.426 USD: it ends itself 2 h after its launch, prices as now\n"
+             if forgotten  0.43 USD: it ends itself 2 h after its launch, prices as now\n"
         );
         one.lifetime = None;
-        assert!(Bound::of_live([&one], &ledger).text().contains("5.112 USD a day, without an end"));
+        assert!(Bound::of_live([&one], &ledger).text().contains("5.11 USD a day, without an end"));
         assert!(Bound::of_live([&one], &Ledger::default()).text().contains("unknown, since a price is"));
         assert_eq!(Bound::of_live([], &ledger).text(), "");
     }

@@ -20,6 +20,7 @@ pub const WORDS: &str = "\
 Words:
   quota G=0 [REGION]              vCPUs of a class (G, P, P5, Standard, …) or of a quota code, on Spot
   dry TYPE ZONE | dry all         no capacity there; wet TYPE ZONE | wet all undoes it
+  dry-spot TYPE ZONE              none on Spot, while it can be had on demand; wet undoes it too
   price TYPE ZONE USD             another Spot price; price clear undoes it
   latency 50ms                    each call takes so long
   visibility 5s                   new instances and groups show themselves only then
@@ -46,6 +47,8 @@ pub struct Weather {
     pub profile_delay: Duration,
     /// Pools without capacity: type and zone, `*` for any.
     pub dry: BTreeSet<(String, String)>,
+    /// The same for Spot alone.
+    pub dry_spot: BTreeSet<(String, String)>,
     /// Prices that differ from the model's: `TYPE ZONE`, `*` for any, to USD an hour.
     pub prices: BTreeMap<String, String>,
     /// Failures to come.
@@ -66,6 +69,7 @@ impl Default for Weather {
             // Real ones take seconds, sometimes minutes; this is enough to meet it, and short enough for a first try.
             profile_delay: Duration::from_secs(1),
             dry: BTreeSet::new(),
+            dry_spot: BTreeSet::new(),
             prices: BTreeMap::new(),
             faults: Vec::new(),
             throttle: false,
@@ -120,8 +124,13 @@ impl Weather {
     /// Whether this pool has no capacity.
     #[must_use]
     pub fn is_dry(&self, instance_type: &str, zone: &str) -> bool {
-        let fits = |pattern: &str, name: &str| pattern == "*" || pattern == name;
-        self.dry.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
+        is_among(&self.dry, instance_type, zone)
+    }
+
+    /// Whether this pool has none on Spot.
+    #[must_use]
+    pub fn is_dry_on_spot(&self, instance_type: &str, zone: &str) -> bool {
+        self.is_dry(instance_type, zone) || is_among(&self.dry_spot, instance_type, zone)
     }
 
     /// The price that was set for this pool; the closest one holds.
@@ -169,6 +178,11 @@ impl Weather {
     }
 }
 
+fn is_among(pools: &BTreeSet<(String, String)>, instance_type: &str, zone: &str) -> bool {
+    let fits = |pattern: &str, name: &str| pattern == "*" || pattern == name;
+    pools.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
+}
+
 /// Name, size and refill a second of an operation's bucket, after EC2's documented request throttling; Parameter Store's
 /// default throughput for writes. SQS promises nearly any number of calls for messages; three thousand is its word for FIFO.
 fn bucket(operation: &str) -> (&str, f64, f64) {
@@ -209,12 +223,18 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
         }
         ["wet", "all"] => {
             weather.dry.clear();
+            weather.dry_spot.clear();
             "no pool is dry".to_owned()
         }
         ["dry", instance_type, zone] => {
             check_pool(instance_type, zone)?;
             weather.dry.insert(((*instance_type).to_owned(), (*zone).to_owned()));
             format!("{instance_type} in {zone} is dry")
+        }
+        ["dry-spot", instance_type, zone] => {
+            check_pool(instance_type, zone)?;
+            weather.dry_spot.insert(((*instance_type).to_owned(), (*zone).to_owned()));
+            format!("{instance_type} in {zone} is dry on Spot")
         }
         ["wet", instance_type, zone] => wet(weather, instance_type, zone)?,
         ["price", "clear"] => {
@@ -278,9 +298,10 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
     Ok(said)
 }
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "quota",
     "dry",
+    "dry-spot",
     "wet",
     "price",
     "latency",
@@ -339,10 +360,15 @@ fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {
 fn wet(weather: &mut Weather, instance_type: &str, zone: &str) -> Result<String, WeatherError> {
     check_pool(instance_type, zone)?;
     weather.dry.remove(&(instance_type.to_owned(), zone.to_owned()));
+    weather.dry_spot.remove(&(instance_type.to_owned(), zone.to_owned()));
     // Whatever is still dry and has a pool in common with what was named.
     let meet = |one: &str, other: &str| one == "*" || other == "*" || one == other;
-    match weather.dry.iter().find(|(of, at)| meet(of, instance_type) && meet(at, zone)) {
-        Some((of, at)) => Err(WeatherError::Words(format!("still dry by `dry {of} {at}`; `wet {of} {at}` undoes it"))),
+    let words =
+        weather.dry.iter().map(|pool| ("dry", pool)).chain(weather.dry_spot.iter().map(|pool| ("dry-spot", pool)));
+    match words.into_iter().find(|(_, (of, at))| meet(of, instance_type) && meet(at, zone)) {
+        Some((word, (of, at))) => {
+            Err(WeatherError::Words(format!("still dry by `{word} {of} {at}`; `wet {of} {at}` undoes it")))
+        }
         None => Ok(format!("{instance_type} in {zone} is not dry")),
     }
 }

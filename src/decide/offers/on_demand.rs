@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{InstanceType, Market, Ranking, Subnet, Wish, names, rank};
-use crate::error::{Error, Kind, Result};
+use super::{Cause, Market, Ranking, Standing, Subnet, Wish, names, rank};
+use crate::error::{Error, Result};
 use crate::spec::Usd;
 
 /// List prices by type, as far as they could be read.
@@ -16,42 +16,36 @@ pub struct ListPrices {
     pub refused: Option<String>,
 }
 
-/// The offers on demand, cheapest first, and those above the ceiling.
+/// The offers on demand, cheapest first, and what fell out of them.
 ///
 /// # Errors
 /// There is no ceiling: exit 2. The wished zone does not exist.
-pub fn offers(wish: &Wish<'_>, market: &Market, subnets: &[Subnet], list: &ListPrices) -> Result<Ranking> {
+pub fn offers(
+    wish: &Wish<'_>,
+    market: &Market,
+    (subnets, quotas): (&[Subnet], &[Standing]),
+    list: &ListPrices,
+) -> Result<Ranking> {
     if wish.max_price.is_none() {
         return Err(Error::usage(
             "buying on demand needs a ceiling, and neither `instance.max_price` nor --max-price names one",
         )
         .hint("the ceiling holds for Spot and on demand alike: spotctl up --on-demand-fallback --max-price 0.60"));
     }
-    let price_of = |name: &str| list.prices.get(name).copied();
-    let priced = market.types.iter().filter(|found| price_of(&found.name).is_some());
-    let pools = market.offered.iter().filter_map(|pool| Some((pool.clone(), price_of(&pool.0)?)));
-    let listed = Market {
-        // What is not sold on Spot may be sold on demand.
-        types: priced.map(|found| InstanceType { spot: true, ..found.clone() }).collect(),
-        offered: market.offered.clone(),
-        prices: pools.collect(),
-    };
-    let mut ranking = rank(wish, &listed, subnets)?;
-    for offer in &mut ranking.offers {
-        offer.market = names::Market::OnDemand;
-    }
-    // Zones and architectures have been said for Spot; only the price is another.
-    ranking.rejected.retain(|rejection| rejection.price.is_some() || rejection.kind == Kind::Quota);
-    for rejection in &mut ranking.rejected {
-        rejection.market = names::Market::OnDemand;
-    }
+    let pools = market.offered.iter();
+    let prices = pools.filter_map(|pool| Some((pool.clone(), *list.prices.get(&pool.0)?))).collect();
+    let listed = Market { prices, ..market.clone() };
+    let mut ranking = rank(&Wish { market: names::Market::OnDemand, ..wish.clone() }, &listed, subnets, quotas)?;
+    // What has no pool, or the wrong architecture, has been said for Spot.
+    ranking.rejected.retain(|rejection| matches!(rejection.cause, Cause::MaxPrice | Cause::Quota));
     Ok(ranking)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{market, names, subnet, wish};
+    use super::super::tests::{market, offered, subnet, wish};
     use super::*;
+    use crate::error::Kind;
     use crate::spec::Types;
 
     fn list(prices: &[(&str, i64)]) -> ListPrices {
@@ -63,8 +57,8 @@ mod tests {
     fn on_demand_the_same_types_are_offered_under_the_same_ceiling() {
         let capped = Wish { max_price: Some(Usd::from_micros(600_000)), ..wish(&Types::Cheapest) };
         let prices = list(&[("g4dn.xlarge", 526_000), ("g5.xlarge", 1_006_000), ("g5g.xlarge", 420_000)]);
-        let ranking = offers(&capped, &market(), &[subnet("a", 5), subnet("b", 5)], &prices).unwrap();
-        assert_eq!(names(&ranking), ["g4dn.xlarge@subnet-a5", "g4dn.xlarge@subnet-b5"]);
+        let ranking = offers(&capped, &market(), (&[subnet("a", 5), subnet("b", 5)], &[]), &prices).unwrap();
+        assert_eq!(offered(&ranking), ["g4dn.xlarge@subnet-a5", "g4dn.xlarge@subnet-b5"]);
         assert!(ranking.offers.iter().all(|offer| offer.market == names::Market::OnDemand));
         let reasons: Vec<_> = ranking.rejected.iter().map(|r| (r.instance_type.as_str(), r.reason.as_str())).collect();
         assert_eq!(reasons, [("g5.xlarge", "1.006 USD an hour is above the cap of 0.60"); 2]);
@@ -73,9 +67,9 @@ mod tests {
     #[test]
     fn what_has_no_list_price_is_never_bought_and_nothing_without_a_ceiling() {
         let capped = Wish { max_price: Some(Usd::from_micros(600_000)), ..wish(&Types::Cheapest) };
-        let ranking = offers(&capped, &market(), &[subnet("a", 5)], &list(&[])).unwrap();
-        assert_eq!(ranking, Ranking::default());
-        let error = offers(&wish(&Types::Cheapest), &market(), &[subnet("a", 5)], &list(&[])).unwrap_err();
+        let ranking = offers(&capped, &market(), (&[subnet("a", 5)], &[]), &list(&[])).unwrap();
+        assert_eq!((ranking.offers, ranking.rejected), (vec![], vec![]));
+        let error = offers(&wish(&Types::Cheapest), &market(), (&[subnet("a", 5)], &[]), &list(&[])).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
     }
 }

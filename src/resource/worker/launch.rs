@@ -18,7 +18,7 @@ use super::{Worker, cancel_requests, open_requests, read, read_all};
 use crate::cloud::{Cloud, Failure, call, lacking, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{Market, TAG_GENERATION, TAG_LIFETIME, TAG_SLOT, TokenOf};
-use crate::decide::offers::{Offer, Ranking, Rejection, none_left};
+use crate::decide::offers::{Cause, Offer, Ranking, Rejection, none_left};
 use crate::decide::quota;
 use crate::decide::refusal::{Next, after};
 use crate::error::{Error, Kind, Result};
@@ -165,6 +165,7 @@ fn rejection(offer: Offer, reason: String, code: Option<String>, kind: Kind) -> 
         market: offer.market,
         price: offer.price,
         reason,
+        cause: Cause::Refused,
         code,
         kind,
     }
