@@ -51,7 +51,11 @@ fn judge(stacks: &BTreeMap<String, Vec<Worker>>, over: &[(&str, &Worker)], ledge
     let live = || stacks.values().flatten().filter(|worker| worker.state.is_live());
     if over.is_empty() {
         let endless = live().filter(|worker| worker.lifetime.is_none()).count();
-        let evidence = format!("{} of all stacks live here, none past its expiry", live().count());
+        let evidence = match live().count() {
+            0 => "no worker of any stack lives here".to_owned(),
+            1 => "1 worker of all stacks lives here, not past its expiry".to_owned(),
+            count => format!("{count} workers of all stacks live here, none past its expiry"),
+        };
         return match endless {
             0 => Verdict::ok(evidence),
             endless => Verdict::warn(
