@@ -64,6 +64,12 @@ pub fn check(call: &mut Call<'_>, request: &Request<Bytes>) -> Result<Caller, Aw
             let (arn, resource) = (&principal.caller.arn, &refusal.resource);
             let sentence = format!("User: {arn} is not authorized to perform: {action} on resource: {resource} {why}");
             match service {
+                "ec2" if action == "iam:CreateServiceLinkedRole" => {
+                    let message =
+                        "The provided credentials do not have permission to create the service-linked role for EC2 Spot \
+                         Instances.";
+                    AwsError::new("AuthFailure.ServiceLinkedRoleCreationNotPermitted", message).status(403)
+                }
                 "ec2" if message::is_encoded(action) => {
                     let encoded = message::encode(&principal.caller, action, &refusal);
                     refused(service, &format!("{sentence}. Encoded authorization failure message: {encoded}"))

@@ -23,11 +23,14 @@ mod profiles;
 mod roles;
 mod simulation;
 
-pub use roles::service_linked_name;
+pub use roles::{SPOT_ROLE, furnish, make_spot_role, remove_spot_role, service_linked_name};
 
 /// What IAM holds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
+    /// Whether it was given what an account has that has been used before: the role of EC2 Spot.
+    #[serde(default)]
+    pub is_furnished: bool,
     /// By name.
     pub roles: BTreeMap<String, Role>,
     /// By name.

@@ -15,6 +15,10 @@ use super::route;
 use super::service_quotas::{self, CLASSES};
 use super::world::World;
 
+mod account;
+
+pub use account::{Account, EbsKey};
+
 /// What `sandbox set` understands; shown in its help.
 pub const WORDS: &str = "\
 Words:
@@ -33,6 +37,10 @@ Words:
   throttle on|off                 AWS's bucket sizes
   clock +3h | clock reset         moves the clock
   image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
+  spot-role none | spot-role made the account has no AWSServiceRoleForEC2Spot before its first Spot launch
+  ebs-key KEY [granted|ungranted] volumes are encrypted by default with alias/aws/ebs or a key's ARN; ebs-key none
+  free-plan on|off                the account is on the free plan, which has no GPU types
+  bucket NAME REGION              S3 has this bucket; no-bucket NAME undoes it
   clear                           good weather";
 
 /// The weather now.
@@ -293,12 +301,12 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
         ["image", reference, size, region] => put_image(world, reference, size, Some(region), now)?,
         ["no-image", reference] => remove_image(world, reference, None)?,
         ["no-image", reference, region] => remove_image(world, reference, Some(region))?,
-        _ => return Err(not_understood(&words)),
+        other => account::set(world, other, now).unwrap_or_else(|| Err(not_understood(other)))?,
     };
     Ok(said)
 }
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 21] = [
     "quota",
     "dry",
     "dry-spot",
@@ -314,6 +322,11 @@ const VERBS: [&str; 16] = [
     "clock",
     "image",
     "no-image",
+    "spot-role",
+    "ebs-key",
+    "free-plan",
+    "bucket",
+    "no-bucket",
     "clear",
 ];
 
