@@ -20,6 +20,7 @@ pub mod signal;
 mod apply;
 mod completions;
 mod destroy;
+mod doctor;
 mod down;
 mod init;
 mod man;
@@ -60,6 +61,8 @@ pub struct Cli {
 enum Command {
     /// Write a commented `spotctl.yaml` and a `.env` sample
     Init(init::Args),
+    /// Prove, read-only, that `up` would work
+    Doctor(doctor::Args),
     /// Show what `up` would change, and where it would launch at which price
     Plan(plan::Args),
     /// Make or mend security group, role, parameters and launch template; costs nothing
@@ -97,6 +100,7 @@ impl Command {
     fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",
+            Self::Doctor(_) => "doctor",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
             Self::Up(_) => "up",
@@ -172,6 +176,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         }
         Command::Man(args) => man::run(ui, &args),
         Command::Sandbox(args) => sandbox::run(ui, &global, args).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&Context::load(ui, &global).await?, &args)).await,
         Command::Plan(args) => plan::run(&Context::load(ui, &global).await?, &args).await,
         Command::Apply(args) => apply::run(&Context::load(ui, &global).await?, &args).await,
         Command::Up(args) => up::run(&Context::load(ui, &global).await?, &args).await,

@@ -11,6 +11,7 @@ use crate::settings::Output;
 use crate::ui::Ui;
 
 pub mod choice;
+pub mod doctor;
 pub mod foundation;
 pub mod quota;
 pub mod stacks;
