@@ -25,6 +25,7 @@ mod init;
 mod man;
 mod params;
 mod plan;
+mod prices;
 mod reap;
 mod regions;
 mod render;
@@ -59,6 +60,8 @@ pub struct Cli {
 enum Command {
     /// Write a commented `spotctl.yaml` and a `.env` sample
     Init(init::Args),
+    /// Show what GPU types cost on Spot now, by type and zone; needs no file
+    Prices(prices::Args),
     /// Show what `up` would change, and where it would launch at which price
     Plan(plan::Args),
     /// Make or mend security group, role, parameters and launch template; costs nothing
@@ -94,6 +97,7 @@ impl Command {
     fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",
+            Self::Prices(_) => "prices",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
             Self::Up(_) => "up",
@@ -168,6 +172,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         }
         Command::Man(args) => man::run(ui, &args),
         Command::Sandbox(args) => sandbox::run(ui, &global, args).await,
+        Command::Prices(args) => prices::run(ui, &global, &args).await,
         Command::Plan(args) => plan::run(&Context::load(ui, &global).await?, &args).await,
         Command::Apply(args) => apply::run(&Context::load(ui, &global).await?, &args).await,
         Command::Up(args) => up::run(&Context::load(ui, &global).await?, &args).await,

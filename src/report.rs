@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::settings::Output;
 use crate::ui::Ui;
 
+pub mod chart;
 pub mod foundation;
+pub mod prices;
 pub mod table;
 pub mod why;
 pub mod workers;

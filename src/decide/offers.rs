@@ -16,6 +16,10 @@ pub struct InstanceType {
     pub name: String,
     /// vCPUs, the unit of quotas.
     pub vcpus: u32,
+    /// Memory.
+    pub memory_mib: u64,
+    /// Local NVMe, all disks together, in AWS's GB; 0: none.
+    pub nvme_gb: u32,
     /// Whole GPUs; 0 where the type has a fraction of one (g6f) or none.
     pub gpus: u32,
     /// Memory of all GPUs together.
@@ -117,7 +121,7 @@ pub struct Ranking {
 }
 
 /// GPUs of this maker run CUDA, which every image of ours and `docker --gpus` are about.
-const CUDA_MAKER: &str = "NVIDIA";
+pub(crate) const CUDA_MAKER: &str = "NVIDIA";
 
 impl Wish<'_> {
     fn admits(&self, candidate: &InstanceType) -> bool {
@@ -314,6 +318,8 @@ mod tests {
         InstanceType {
             name: name.to_owned(),
             vcpus: 4,
+            memory_mib: 16 * 1024,
+            nvme_gb: 0,
             gpus,
             gpu_memory_mib: gib * 1024,
             gpu: None,
