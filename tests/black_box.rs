@@ -9,6 +9,7 @@ mod black_box {
     mod life;
     mod pipelines;
     mod policies;
+    mod prices;
     mod races;
     mod readme;
     mod refusals;

@@ -240,9 +240,9 @@ mod tests {
             match reader.read_event().unwrap() {
                 Event::Start(start) | Event::Empty(start) => {
                     start.attributes().for_each(|attribute| drop(attribute.unwrap()));
-                    names.push(String::from_utf8(start.name().as_ref().to_vec()).unwrap());
+                    names.push(start.name().as_ref().to_owned());
                 }
-                Event::Text(text) => texts.push(String::from_utf8(text.to_vec()).unwrap().trim().to_owned()),
+                Event::Text(text) => texts.push(text.trim().to_owned()),
                 Event::Eof => return (names, texts),
                 _ => {}
             }

@@ -7,7 +7,7 @@ fn the_help_of_every_command_is_as_reviewed() {
     let folder = Folder::new();
     let mut text = folder.spotctl(&["--help"]).exits(0).stdout();
     for command in
-        ["init", "plan", "apply", "up", "down", "destroy", "status", "why", "reap", "params", "render", "sandbox"]
+        ["init", "prices", "plan", "apply", "up", "down", "destroy", "status", "why", "reap", "params", "render", "sandbox"]
     {
         let help = folder.spotctl(&[command, "--help"]).exits(0).stdout();
         let own = help.split("Global options").next().unwrap_or_default();
