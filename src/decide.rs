@@ -6,7 +6,9 @@
 pub mod catalog;
 pub mod classify;
 pub mod cost;
+pub mod increase;
 pub mod names;
+pub mod need;
 pub mod offers;
 pub mod phase;
 pub mod policy;

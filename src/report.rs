@@ -11,8 +11,11 @@ use crate::settings::Output;
 use crate::ui::Ui;
 
 pub mod chart;
+pub mod choice;
 pub mod foundation;
 pub mod prices;
+pub mod quota;
+pub mod stacks;
 pub mod table;
 pub mod why;
 pub mod workers;

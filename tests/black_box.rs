@@ -3,6 +3,7 @@
 
 mod black_box {
     mod clients;
+    mod costs;
     mod documents;
     mod inputs;
     mod last_words;
@@ -10,6 +11,7 @@ mod black_box {
     mod pipelines;
     mod policies;
     mod prices;
+    mod quota;
     mod races;
     mod readme;
     mod refusals;

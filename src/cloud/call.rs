@@ -9,7 +9,7 @@ use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::decide::classify::{Class, classify};
+use crate::decide::classify::{Class, classify, is_denied};
 use crate::error::{Error, Kind};
 
 /// A call that did not succeed.
@@ -119,6 +119,12 @@ impl Failure {
             _ => (Class::Network, innermost(error)),
         };
         Self { operation, class, code, message, request_id, without_credentials }
+    }
+
+    /// Whether AWS knows who asks and does not allow it, as opposed to credentials that are missing, wrong or expired.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.class == Class::Access && self.code.as_deref().is_some_and(is_denied)
     }
 
     /// The failure as users read it; `doing` says what was being done, to what.

@@ -95,6 +95,7 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         "UnauthorizedOperation"
         | "AccessDenied"
         | "AccessDeniedException"
+        | "DependencyAccessDeniedException"
         | "AuthFailure"
         | "AuthFailure.ServiceLinkedRoleCreationNotPermitted"
         | "UnrecognizedClientException"
@@ -130,6 +131,16 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         _ if status >= 500 => Class::Server,
         _ => Class::Other,
     }
+}
+
+/// Whether the credentials are good and these permissions are what is missing: no other credentials would be found by
+/// waiting, and no new ones are asked for.
+#[must_use]
+pub fn is_denied(code: &str) -> bool {
+    matches!(
+        code,
+        "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "DependencyAccessDeniedException"
+    )
 }
 
 /// What the end of an instance says about the offer it was launched from.

@@ -13,7 +13,7 @@ use super::ec2::catalog;
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
-use super::{authorize, ec2, ecr, iam, service_quotas, sqs, ssm, sts};
+use super::{authorize, ec2, ecr, iam, pricing, service_quotas, sqs, ssm, sts};
 
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -29,6 +29,7 @@ enum Service {
     Quotas,
     Sqs,
     Ecr,
+    Pricing,
 }
 
 impl Service {
@@ -41,14 +42,16 @@ impl Service {
             "servicequotas" => Self::Quotas,
             "sqs" => Self::Sqs,
             "ecr" => Self::Ecr,
+            "pricing" => Self::Pricing,
             _ => return None,
         })
     }
 
-    const ALL: [Self; 7] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr];
+    const ALL: [Self; 8] =
+        [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr, Self::Pricing];
 
     fn speaks_json(self) -> bool {
-        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr)
+        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr | Self::Pricing)
     }
 
     /// One that speaks as the client does, for refusals before it is known whom the request is for: a client that speaks
@@ -112,7 +115,11 @@ fn carry_out(
     let operation = operation(request).ok_or_else(|| {
         AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target")
     })?;
-    if !catalog::regions().contains(&region) {
+    if service == Service::Pricing && !pricing::REGIONS.contains(&region.as_str()) {
+        let message = format!("The Price List API answers in {} only, not in {region}", pricing::REGIONS.join(", "));
+        return Err(AwsError::new("UnknownEndpoint", message));
+    }
+    if service != Service::Pricing && !catalog::regions().contains(&region) {
         let known = catalog::regions().join(", ");
         return Err(AwsError::new(
             "AuthFailure",
@@ -159,6 +166,7 @@ fn ask_json(service: Service, call: &mut Call<'_>, body: &[u8]) -> Result<serde_
         Service::Ssm => ssm::handle(call, body),
         Service::Sqs => sqs::handle(call, body),
         Service::Ecr => ecr::handle(call, body),
+        Service::Pricing => pricing::handle(call, body),
         _ => service_quotas::handle(call, body),
     }
 }
@@ -185,7 +193,9 @@ fn throttled(service: Service) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
-        Service::Ssm | Service::Quotas | Service::Ecr => AwsError::new("ThrottlingException", "Rate exceeded"),
+        Service::Ssm | Service::Quotas | Service::Ecr | Service::Pricing => {
+            AwsError::new("ThrottlingException", "Rate exceeded")
+        }
         Service::Sqs => AwsError::new("RequestThrottled", "Rate exceeded").status(403),
     }
 }
@@ -251,7 +261,7 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             let namespace = if service == Service::Iam { IAM } else { STS };
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
-        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr => {
+        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr | Service::Pricing => {
             return json_failure(service, error, request_id);
         }
     };

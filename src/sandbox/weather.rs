@@ -1,5 +1,5 @@
-//! The weather: what `sandbox set` makes, so that a rehearsal meets what AWS does on a bad day. The same door puts images into
-//! the registry, which nobody can push to.
+//! The weather: what `sandbox set` makes, so that a rehearsal meets what AWS does on a bad day. The same door changes the
+//! account ([`account`]): its quotas, its regions, whom it lets in, what its registry holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -8,18 +8,22 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::authorize::evaluate::Policy;
 use super::ec2::catalog;
-use super::ecr::images::{self, Reference};
 use super::route;
-use super::service_quotas::{self, CLASSES};
+use super::service_quotas::Fate;
 use super::world::World;
+
+mod account;
 
 /// What `sandbox set` understands; shown in its help.
 pub const WORDS: &str = "\
 Words:
-  quota G=0 [REGION]              vCPUs of a class (G, P, P5, Standard, …) or of a quota code, on Spot
+  quota G=0 [REGION]              vCPUs of a class (G, P, P5, Standard, …) or of a quota code, on Spot; G=none: never
+                                  raised, so that the default counts
+  quota-answer HOW [after TIME]   how requests for more end that are filed from now on, and when (60s): approved, denied,
+                                  not-approved, closed (and nothing raised), closed-granted (closed, and raised)
   dry TYPE ZONE | dry all         no capacity there; wet TYPE ZONE | wet all undoes it
+  dry-spot TYPE ZONE              none on Spot, while it can be had on demand; wet undoes it too
   price TYPE ZONE USD             another Spot price; price clear undoes it
   latency 50ms                    each call takes so long
   visibility 5s                   new instances and groups show themselves only then
@@ -46,6 +50,8 @@ pub struct Weather {
     pub profile_delay: Duration,
     /// Pools without capacity: type and zone, `*` for any.
     pub dry: BTreeSet<(String, String)>,
+    /// The same for Spot alone.
+    pub dry_spot: BTreeSet<(String, String)>,
     /// Prices that differ from the model's: `TYPE ZONE`, `*` for any, to USD an hour.
     pub prices: BTreeMap<String, String>,
     /// Failures to come.
@@ -56,6 +62,8 @@ pub struct Weather {
     pub clock: i64,
     /// What is left in each bucket, and when that was.
     pub buckets: BTreeMap<String, (f64, i64)>,
+    /// How requests for a higher quota end that are filed now.
+    pub quota_answer: Fate,
 }
 
 impl Default for Weather {
@@ -66,11 +74,13 @@ impl Default for Weather {
             // Real ones take seconds, sometimes minutes; this is enough to meet it, and short enough for a first try.
             profile_delay: Duration::from_secs(1),
             dry: BTreeSet::new(),
+            dry_spot: BTreeSet::new(),
             prices: BTreeMap::new(),
             faults: Vec::new(),
             throttle: false,
             clock: 0,
             buckets: BTreeMap::new(),
+            quota_answer: Fate::default(),
         }
     }
 }
@@ -120,8 +130,13 @@ impl Weather {
     /// Whether this pool has no capacity.
     #[must_use]
     pub fn is_dry(&self, instance_type: &str, zone: &str) -> bool {
-        let fits = |pattern: &str, name: &str| pattern == "*" || pattern == name;
-        self.dry.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
+        is_among(&self.dry, instance_type, zone)
+    }
+
+    /// Whether this pool has none on Spot.
+    #[must_use]
+    pub fn is_dry_on_spot(&self, instance_type: &str, zone: &str) -> bool {
+        self.is_dry(instance_type, zone) || is_among(&self.dry_spot, instance_type, zone)
     }
 
     /// The price that was set for this pool; the closest one holds.
@@ -169,6 +184,11 @@ impl Weather {
     }
 }
 
+fn is_among(pools: &BTreeSet<(String, String)>, instance_type: &str, zone: &str) -> bool {
+    let fits = |pattern: &str, name: &str| pattern == "*" || pattern == name;
+    pools.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
+}
+
 /// Name, size and refill a second of an operation's bucket, after EC2's documented request throttling; Parameter Store's
 /// default throughput for writes. SQS promises nearly any number of calls for messages; three thousand is its word for FIFO.
 fn bucket(operation: &str) -> (&str, f64, f64) {
@@ -201,20 +221,24 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             *weather = Weather::default();
             "good weather".to_owned()
         }
-        ["quota", quota] => set_quota(world, quota, None, now)?,
-        ["quota", quota, region] => set_quota(world, quota, Some(region), now)?,
         ["dry", "all"] => {
             weather.dry.insert(("*".to_owned(), "*".to_owned()));
             "every pool is dry".to_owned()
         }
         ["wet", "all"] => {
             weather.dry.clear();
+            weather.dry_spot.clear();
             "no pool is dry".to_owned()
         }
         ["dry", instance_type, zone] => {
             check_pool(instance_type, zone)?;
             weather.dry.insert(((*instance_type).to_owned(), (*zone).to_owned()));
             format!("{instance_type} in {zone} is dry")
+        }
+        ["dry-spot", instance_type, zone] => {
+            check_pool(instance_type, zone)?;
+            weather.dry_spot.insert(((*instance_type).to_owned(), (*zone).to_owned()));
+            format!("{instance_type} in {zone} is dry on Spot")
         }
         ["wet", instance_type, zone] => wet(weather, instance_type, zone)?,
         ["price", "clear"] => {
@@ -246,7 +270,6 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
         }
         ["fail", operation, how, times] => fail(world, operation, how, times, "0")?,
         ["fail", operation, how, times, "after", after] => fail(world, operation, how, times, after)?,
-        ["principal", key, policy] => set_principal(world, key, policy)?,
         ["throttle", "on"] => {
             weather.throttle = true;
             weather.buckets.clear();
@@ -269,18 +292,16 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.clock = weather.clock.saturating_add(sign * seconds);
             format!("the clock is {} s off", weather.clock)
         }
-        ["image", reference, size] => put_image(world, reference, size, None, now)?,
-        ["image", reference, size, region] => put_image(world, reference, size, Some(region), now)?,
-        ["no-image", reference] => remove_image(world, reference, None)?,
-        ["no-image", reference, region] => remove_image(world, reference, Some(region))?,
-        _ => return Err(not_understood(&words)),
+        words => account::set(world, words, now)?,
     };
     Ok(said)
 }
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 17] = [
     "quota",
+    "quota-answer",
     "dry",
+    "dry-spot",
     "wet",
     "price",
     "latency",
@@ -339,10 +360,15 @@ fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {
 fn wet(weather: &mut Weather, instance_type: &str, zone: &str) -> Result<String, WeatherError> {
     check_pool(instance_type, zone)?;
     weather.dry.remove(&(instance_type.to_owned(), zone.to_owned()));
+    weather.dry_spot.remove(&(instance_type.to_owned(), zone.to_owned()));
     // Whatever is still dry and has a pool in common with what was named.
     let meet = |one: &str, other: &str| one == "*" || other == "*" || one == other;
-    match weather.dry.iter().find(|(of, at)| meet(of, instance_type) && meet(at, zone)) {
-        Some((of, at)) => Err(WeatherError::Words(format!("still dry by `dry {of} {at}`; `wet {of} {at}` undoes it"))),
+    let words =
+        weather.dry.iter().map(|pool| ("dry", pool)).chain(weather.dry_spot.iter().map(|pool| ("dry-spot", pool)));
+    match words.into_iter().find(|(_, (of, at))| meet(of, instance_type) && meet(at, zone)) {
+        Some((word, (of, at))) => {
+            Err(WeatherError::Words(format!("still dry by `{word} {of} {at}`; `wet {of} {at}` undoes it")))
+        }
         None => Ok(format!("{instance_type} in {zone} is not dry")),
     }
 }
@@ -382,98 +408,6 @@ fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str)
     }
     world.weather.faults.push(Failing { operation: operation.to_owned(), fault, after, times: count });
     Ok(format!("{operation} fails {count} times ({how}) after {after}"))
-}
-
-/// The account's, not the weather's: `clear` lets nobody loose.
-fn set_principal(world: &mut World, key: &str, policy: &str) -> Result<String, WeatherError> {
-    if key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric()) {
-        return Err(WeatherError::Words(format!("`{key}` is no access key id such as `AKIAOPERATOR`")));
-    }
-    if policy == "none" {
-        world.principals.remove(key);
-        return Ok(format!("`{key}` may do everything"));
-    }
-    if let Err(why) = policy.parse::<Policy>() {
-        return Err(WeatherError::Words(format!("the policy cannot be evaluated: {why}")));
-    }
-    world.principals.insert(key.to_owned(), policy.to_owned());
-    Ok(format!("`{key}` may do what the policy allows"))
-}
-
-fn set_quota(world: &mut World, quota: &str, region: Option<&str>, now: Timestamp) -> Result<String, WeatherError> {
-    let wrong = || WeatherError::Words(format!("`{quota}` is not a quota such as `G=0` or `L-3819A6DF=8`"));
-    let (class, value) = quota.split_once('=').ok_or_else(wrong)?;
-    // JSON, in which the state is kept, has neither infinity nor what is no number.
-    let value = value.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0).ok_or_else(wrong)?;
-    let code = CLASSES
-        .iter()
-        .find_map(|(name, spot, on_demand)| {
-            if *name == class || *spot == class { Some(*spot) } else { (*on_demand == class).then_some(*on_demand) }
-        })
-        .ok_or_else(|| {
-            let known: Vec<&str> = CLASSES.iter().map(|(name, ..)| *name).collect();
-            WeatherError::Words(format!("no quota class `{class}`; there are {}", known.join(", ")))
-        })?;
-    let now = world.weather.now(now);
-    for name in regions(region)? {
-        let quotas = &mut world.region(&name).quotas;
-        // What was approved by now comes first, else it would come after this and win.
-        service_quotas::settle(quotas, now);
-        quotas.applied.insert(code.to_owned(), value);
-    }
-    Ok(format!("the quota {code} is {value} vCPUs"))
-}
-
-/// The one that is named, or all.
-fn regions(named: Option<&str>) -> Result<Vec<String>, WeatherError> {
-    match named {
-        Some(name) if catalog::regions().iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
-        Some(name) => Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
-        None => Ok(catalog::regions().to_vec()),
-    }
-}
-
-fn put_image(
-    world: &mut World,
-    reference: &str,
-    size: &str,
-    region: Option<&str>,
-    now: Timestamp,
-) -> Result<String, WeatherError> {
-    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
-    let bytes = bytes(size)
-        .ok_or_else(|| WeatherError::Words(format!("`{size}` is not a size such as `1.5GiB`, `700MiB` or `512KiB`")))?;
-    let now = world.weather.now(now).as_millisecond();
-    for name in regions(region)? {
-        images::put(&mut world.region(&name).ecr, &reference, bytes, now);
-    }
-    Ok(format!("the registry has {reference} of {bytes} bytes"))
-}
-
-fn remove_image(world: &mut World, reference: &str, region: Option<&str>) -> Result<String, WeatherError> {
-    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
-    let mut was_there = false;
-    for name in regions(region)? {
-        was_there |= images::remove(&mut world.region(&name).ecr, &reference);
-    }
-    if !was_there {
-        return Err(WeatherError::Words(format!("there was no image `{reference}`")));
-    }
-    Ok(format!("the registry has no {reference}"))
-}
-
-/// Whole bytes of a size with a unit, at least one; what is behind the point may have nine digits.
-fn bytes(text: &str) -> Option<u64> {
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
-    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
-    let is_number = |digits: &str| !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_digit());
-    if !is_number(whole) || !is_number(part) || part.len() > 9 {
-        return None;
-    }
-    let scale = 10_u64.pow(u32::try_from(part.len()).ok()?);
-    let part = part.parse::<u64>().ok()?.checked_mul(unit)? / scale;
-    whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

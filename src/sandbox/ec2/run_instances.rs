@@ -257,7 +257,9 @@ fn admit(call: &mut Call<'_>, launch: &Launch, count: Count) -> Result<i64, AwsE
             format!("There are not enough free addresses in subnet '{}' to satisfy the request.", launch.place.subnet);
         return Err(AwsError::new("InsufficientFreeAddressesInSubnet", message));
     }
-    if call.world.weather.is_dry(kind, zone) {
+    let weather = &call.world.weather;
+    let is_dry = if is_spot { weather.is_dry_on_spot(kind, zone) } else { weather.is_dry(kind, zone) };
+    if is_dry {
         return Err(no_capacity(kind, zone));
     }
     Ok(number)
