@@ -11,6 +11,7 @@ mod black_box {
     mod life;
     mod pipelines;
     mod policies;
+    mod prices;
     mod quota;
     mod races;
     mod readme;
