@@ -27,6 +27,7 @@ pub mod ec2;
 pub mod ecr;
 pub mod iam;
 pub mod metadata;
+pub mod pricing;
 pub mod route;
 pub mod serve;
 pub mod service_quotas;

@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::call::{AwsError, Call};
-use super::ec2::catalog;
+use super::ec2::{catalog, regions};
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
-use super::{authorize, ec2, ecr, iam, service_quotas, sqs, ssm, sts};
+use super::{authorize, ec2, ecr, iam, pricing, service_quotas, sqs, ssm, sts};
 
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -29,6 +29,7 @@ enum Service {
     Quotas,
     Sqs,
     Ecr,
+    Pricing,
 }
 
 impl Service {
@@ -41,14 +42,16 @@ impl Service {
             "servicequotas" => Self::Quotas,
             "sqs" => Self::Sqs,
             "ecr" => Self::Ecr,
+            "pricing" => Self::Pricing,
             _ => return None,
         })
     }
 
-    const ALL: [Self; 7] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr];
+    const ALL: [Self; 8] =
+        [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr, Self::Pricing];
 
     fn speaks_json(self) -> bool {
-        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr)
+        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr | Self::Pricing)
     }
 
     /// One that speaks as the client does, for refusals before it is known whom the request is for: a client that speaks
@@ -112,13 +115,7 @@ fn carry_out(
     let operation = operation(request).ok_or_else(|| {
         AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target")
     })?;
-    if !catalog::regions().contains(&region) {
-        let known = catalog::regions().join(", ");
-        return Err(AwsError::new(
-            "AuthFailure",
-            format!("The region {region} is not part of this sandbox; there are {known}"),
-        ));
-    }
+    answers_in(world, service, &region)?;
     if !world.weather.spend(&format!("{region} {service:?}"), &operation, now) {
         return Err(throttled(service));
     }
@@ -141,6 +138,33 @@ fn carry_out(
     Ok(body)
 }
 
+/// Whether the service can be had in this region, and by this account.
+fn answers_in(world: &World, service: Service, region: &str) -> Result<(), AwsError> {
+    match service {
+        // They are the same from everywhere, and no region of the account's.
+        Service::Pricing => return pricing::has_endpoint(region),
+        Service::Iam if catalog::all_regions().iter().any(|known| known == region) => return Ok(()),
+        _ => {}
+    }
+    if !catalog::all_regions().iter().any(|known| known == region) {
+        let known = regions::usable(world).join(", ");
+        let message = format!("The region {region} is not part of this sandbox; there are {known}");
+        return Err(AwsError::new("AuthFailure", message));
+    }
+    if regions::is_on(world, region) {
+        return Ok(());
+    }
+    let invalid = "The security token included in the request is invalid";
+    Err(match service {
+        Service::Ec2 => {
+            let message = "AWS was not able to validate the provided access credentials";
+            AwsError::new("AuthFailure", message).status(401)
+        }
+        Service::Iam | Service::Sts | Service::Sqs => AwsError::new("InvalidClientTokenId", invalid).status(403),
+        _ => AwsError::new("UnrecognizedClientException", invalid).status(403),
+    })
+}
+
 fn ask_query(
     service: Service,
     call: &mut Call<'_>,
@@ -159,6 +183,7 @@ fn ask_json(service: Service, call: &mut Call<'_>, body: &[u8]) -> Result<serde_
         Service::Ssm => ssm::handle(call, body),
         Service::Sqs => sqs::handle(call, body),
         Service::Ecr => ecr::handle(call, body),
+        Service::Pricing => pricing::handle(call, body),
         _ => service_quotas::handle(call, body),
     }
 }
@@ -185,7 +210,9 @@ fn throttled(service: Service) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
-        Service::Ssm | Service::Quotas | Service::Ecr => AwsError::new("ThrottlingException", "Rate exceeded"),
+        Service::Ssm | Service::Quotas | Service::Ecr | Service::Pricing => {
+            AwsError::new("ThrottlingException", "Rate exceeded")
+        }
         Service::Sqs => AwsError::new("RequestThrottled", "Rate exceeded").status(403),
     }
 }
@@ -251,7 +278,7 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             let namespace = if service == Service::Iam { IAM } else { STS };
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
-        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr => {
+        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr | Service::Pricing => {
             return json_failure(service, error, request_id);
         }
     };
@@ -327,6 +354,26 @@ mod tests {
         }
         let (_, roles) = ask(&mut world, "iam", "Action=ListRoles");
         assert!(!roles.contains("<RoleName>r</RoleName>"), "{roles}");
+    }
+
+    #[test]
+    fn a_region_that_is_off_does_not_know_the_credentials() {
+        let mut world = World::default();
+        world.opt_ins.insert("us-east-1".to_owned(), false);
+        for (service, body, status, part) in [
+            ("ec2", "Action=DescribeVpcs", 401, "<Code>AuthFailure</Code>"),
+            ("sts", "Action=GetCallerIdentity", 403, "<Code>InvalidClientTokenId</Code>"),
+            ("ssm", "Action=GetParameter", 403, r#""__type":"UnrecognizedClientException""#),
+            ("sqs", "Action=ListQueues", 403, "InvalidClientTokenId"),
+            // Global ones are there all the same; the second answers that this is no JSON.
+            ("iam", "Action=ListRoles", 200, "<ListRolesResult>"),
+            ("pricing", "Action=DescribeServices", 400, r#""__type":"ValidationException""#),
+        ] {
+            let (found, text) = ask(&mut world, service, body);
+            assert!(found == status && text.contains(part), "{service}: {found} {text}");
+        }
+        world.opt_ins.clear();
+        assert_eq!(ask(&mut world, "ec2", "Action=DescribeVpcs").0, 200);
     }
 
     #[test]
