@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::cloud::{Cloud, poll};
 use crate::decide::classify::{Ended, classify, classify_end};
+use crate::decide::names::Market;
 use crate::decide::offers::{Offer, Ranking, none_left};
 use crate::decide::phase::console_tail;
 use crate::decide::workers::{Goal, Progress, Worker, progress, slots_to_fill};
@@ -56,6 +57,8 @@ pub struct Run<'a> {
 pub struct Foundation {
     /// The Spot template.
     pub template: Ready,
+    /// Its twin without market options.
+    pub any_market: Ready,
     /// The security group's id.
     pub group: String,
 }
@@ -94,9 +97,9 @@ impl Run<'_> {
                 one(&plan.any_market, observed.templates.any_market.as_ref())
             );
             let template = spot?;
-            twin?;
+            let any_market = twin?;
             launchers::give(cloud, &plan.launchers, &observed.launchers).await?;
-            Ok::<_, Error>(Foundation { template, group })
+            Ok::<_, Error>(Foundation { template, any_market, group })
         };
         let role = async {
             let created = |kind: Kind| made(kind, &plan.role.name, None);
@@ -139,6 +142,7 @@ impl Run<'_> {
         let mut order = Order {
             stack: &self.spec.name,
             template: foundation.template.clone(),
+            any_market: foundation.any_market.clone(),
             group: &foundation.group,
             tags: plan.worker_tags.clone(),
             max_price: plan.max_price,
@@ -333,7 +337,9 @@ impl<'a> Narrator<'a> {
     }
 
     fn price(&self, worker: &Worker) -> Option<Usd> {
-        let is_it = |offer: &&Offer| offer.instance_type == worker.instance_type && offer.zone.0 == worker.zone;
+        let is_it = |offer: &&Offer| {
+            offer.instance_type == worker.instance_type && offer.zone.0 == worker.zone && offer.market == worker.market
+        };
         self.prices.iter().find(is_it).and_then(|offer| offer.price)
     }
 
@@ -346,6 +352,9 @@ impl Watch for Narrator<'_> {
     fn trying(&self, offer: &Offer) {
         let price = offer.price.map_or_else(|| "price unknown".to_owned(), |price| format!("{price} USD an hour"));
         let label = format!("launching {} in {}, {price}", offer.instance_type, offer.zone);
+        if offer.market == Market::OnDemand {
+            self.note(format!("no Spot pool can deliver: buying on demand, {} at {price}", offer.instance_type));
+        }
         let mut waiting = self.waiting.borrow_mut();
         match waiting.as_mut() {
             Some(waiting) => waiting.update(&label),

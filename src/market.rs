@@ -1,13 +1,20 @@
 //! What AWS offers now: types, offerings, prices, quotas, subnets, images. Reads only, all of them side by side; what is made of
 //! them is decided in [`crate::decide`].
+//!
+//! Odd in AWS: a page of `DescribeInstanceTypes` holds a hundred types at most, so each family letter is asked for by
+//! itself and beside the others instead of page after page; `instance-type` is a filter that knows wildcards, and without
+//! an answer it is no error, while the parameter `InstanceTypes` knows no wildcard and refuses all for one wrong name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType, UsageClassType};
+use aws_sdk_ec2::types::{EphemeralNvmeSupport, Filter, InstanceTypeInfo, LocationType, UsageClassType};
 use jiff::Timestamp;
 
 use crate::cloud::{Cloud, call, pages};
-use crate::decide::offers::{self, InstanceType, Market};
+use crate::decide::cost::{Disk, Ledger};
+use crate::decide::names::Market;
+use crate::decide::offers::{self, InstanceType};
+use crate::decide::workers::Worker;
 use crate::error::Result;
 use crate::spec::{Types, Usd, Zone};
 
@@ -15,6 +22,7 @@ pub mod image;
 pub mod network;
 pub mod price_list;
 pub mod quotas;
+pub mod survey;
 
 /// Families that have GPUs by AWS's naming: `g…` (with `gr…`) and `p…`. A wildcard, so that a family that AWS adds
 /// tomorrow is found without a new release.
@@ -37,14 +45,34 @@ pub struct Wanted<'a> {
     pub also: Option<&'a str>,
 }
 
-impl Wanted<'_> {
+/// One question: names or a wildcard, and whether only what is sold on Spot is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Query {
+    names: Vec<String>,
+    only_spot: bool,
+}
+
+impl Query {
     fn filter(&self) -> Filter {
-        let mut names: Vec<String> = match self.types {
-            Types::Cheapest => GPU_FAMILIES.map(str::to_owned).to_vec(),
-            Types::Listed(names) => names.clone(),
+        filter("instance-type", &self.names)
+    }
+}
+
+impl Wanted<'_> {
+    /// What is asked side by side. Named types are asked for whatever they are sold as: that one is not sold on Spot is
+    /// another answer than that there is no such type.
+    fn queries(&self) -> Vec<Query> {
+        let mut queries = match self.types {
+            Types::Cheapest => {
+                GPU_FAMILIES.map(|family| Query { names: vec![family.to_owned()], only_spot: true }).to_vec()
+            }
+            Types::Listed(_) => Vec::new(),
         };
-        names.extend(self.also.map(str::to_owned));
-        filter("instance-type", names)
+        let named: Vec<String> = self.named().into_iter().map(str::to_owned).collect();
+        if !named.is_empty() {
+            queries.push(Query { names: named, only_spot: false });
+        }
+        queries
     }
 
     fn named(&self) -> Vec<&str> {
@@ -56,13 +84,31 @@ impl Wanted<'_> {
     }
 }
 
-/// Reads the market for these types, all three calls at once.
+/// Reads the market for these types, all calls at once.
 ///
 /// # Errors
 /// A call's failure; a named type that AWS does not know.
-pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Market> {
-    let (found, offered, prices) =
-        futures::try_join!(instance_types(cloud, wanted), offerings(cloud, wanted), prices(cloud, wanted.filter()))?;
+pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<offers::Market> {
+    let queries = wanted.queries();
+    let answers = queries.iter().map(|query| {
+        Box::pin(async {
+            futures::try_join!(
+                instance_types(cloud, query),
+                offerings(cloud, query.filter()),
+                prices(cloud, query.filter())
+            )
+        })
+    });
+    let mut found: Vec<InstanceType> = Vec::new();
+    let (mut offered, mut prices) = (BTreeSet::new(), BTreeMap::new());
+    for (types, zones, now) in futures::future::try_join_all(answers).await? {
+        // A type that a flag names is also found by its family's letter.
+        found.extend(
+            types.into_iter().filter(|new| !found.iter().any(|known| known.name == new.name)).collect::<Vec<_>>(),
+        );
+        offered.extend(zones);
+        prices.extend(now);
+    }
     let mut unknown = wanted.named();
     unknown.retain(|name| !found.iter().any(|known| known.name == *name));
     if !unknown.is_empty() {
@@ -70,11 +116,14 @@ pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Market> {
         let known = names_in_region(cloud).await?;
         return Err(offers::unknown_types(&unknown, &known, &cloud.region));
     }
-    Ok(Market { types: found, offered, prices })
+    Ok(offers::Market { types: found, offered, prices })
 }
 
-async fn instance_types(cloud: &Cloud, wanted: Wanted<'_>) -> Result<Vec<InstanceType>> {
-    let request = cloud.ec2.describe_instance_types().filters(wanted.filter());
+async fn instance_types(cloud: &Cloud, query: &Query) -> Result<Vec<InstanceType>> {
+    let mut request = cloud.ec2.describe_instance_types().filters(query.filter());
+    if query.only_spot {
+        request = request.filters(filter("supported-usage-class", [UsageClassType::Spot.as_str()]));
+    }
     let found = pages("DescribeInstanceTypes", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading the instance types"))?;
@@ -87,9 +136,20 @@ fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
     let models = gpus.map(aws_sdk_ec2::types::GpuInfo::gpus).unwrap_or_default();
     let count = models.iter().filter_map(aws_sdk_ec2::types::GpuDeviceInfo::count).sum::<i32>();
     let total = gpus.and_then(aws_sdk_ec2::types::GpuInfo::total_gpu_memory_in_mib).unwrap_or_default();
+    // Old types have local disks that are no NVMe (m3): nothing mounts those.
+    let nvme = info
+        .instance_storage_info()
+        .filter(|storage| storage.nvme_support().is_some_and(|word| *word != EphemeralNvmeSupport::Unsupported))
+        .and_then(aws_sdk_ec2::types::InstanceStorageInfo::total_size_in_gb);
     Some(InstanceType {
         name,
         vcpus: number(info.v_cpu_info().and_then(aws_sdk_ec2::types::VCpuInfo::default_v_cpus)),
+        memory_mib: info
+            .memory_info()
+            .and_then(aws_sdk_ec2::types::MemoryInfo::size_in_mib)
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or_default(),
+        nvme_gb: nvme.and_then(|size| u32::try_from(size).ok()).unwrap_or_default(),
         gpus: number(Some(count)),
         gpu_memory_mib: u64::from(number(Some(total))),
         gpu: models.first().and_then(|model| model.name()).map(str::to_owned),
@@ -106,9 +166,9 @@ fn number(value: Option<i32>) -> u32 {
     u32::try_from(value.unwrap_or_default()).unwrap_or_default()
 }
 
-async fn offerings(cloud: &Cloud, wanted: Wanted<'_>) -> Result<BTreeSet<(String, Zone)>> {
+async fn offerings(cloud: &Cloud, types: Filter) -> Result<BTreeSet<(String, Zone)>> {
     let request = cloud.ec2.describe_instance_type_offerings();
-    let request = request.location_type(LocationType::AvailabilityZone).filters(wanted.filter());
+    let request = request.location_type(LocationType::AvailabilityZone).filters(types);
     let found = pages("DescribeInstanceTypeOfferings", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading which zone offers which instance type"))?;
@@ -127,17 +187,32 @@ async fn names_in_region(cloud: &Cloud) -> Result<Vec<String>> {
     Ok(rows.filter_map(|row| Some(row.instance_type()?.as_str().to_owned())).collect())
 }
 
-/// Current Spot prices of these types, Linux, by type and zone. With `StartTime` = now AWS answers one row a pool: the
-/// price in force.
+/// What these workers cost: the prices since the first of them was launched. `disks` are their volumes, which were read beside
+/// the workers. Where the price list may not be read, on-demand workers have no price. No call where nothing is.
 ///
 /// # Errors
 /// A call's failure.
-pub async fn spot_prices(cloud: &Cloud, types: BTreeSet<String>) -> Result<BTreeMap<(String, Zone), Usd>> {
-    prices(cloud, filter("instance-type", types)).await
+pub async fn ledger(cloud: &Cloud, workers: &[Worker], disks: BTreeMap<String, Vec<Disk>>) -> Result<Ledger> {
+    let of = |market: Market| {
+        let bought = workers.iter().filter(move |worker| worker.market == market);
+        bought.map(|worker| worker.instance_type.clone()).collect::<BTreeSet<String>>()
+    };
+    let since = workers.iter().map(|worker| worker.launched_at).min().unwrap_or_else(Timestamp::now);
+    let listed = of(Market::OnDemand);
+    let list = async {
+        if listed.is_empty() {
+            BTreeMap::new()
+        } else {
+            price_list::on_demand(cloud, &listed).await.unwrap_or_default()
+        }
+    };
+    let (spot, on_demand) = futures::join!(price_history(cloud, of(Market::Spot), since), list);
+    Ok(Ledger { region: cloud.region.clone(), spot: spot?, on_demand, disks })
 }
 
+/// With `StartTime` = now AWS answers one row a pool: the price in force.
 async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
-    let history = price_rows(cloud, types, jiff::Timestamp::now()).await?;
+    let history = price_rows(cloud, Some(types), jiff::Timestamp::now()).await?;
     Ok(history.into_iter().filter_map(|(pool, points)| Some((pool, points.last()?.1))).collect())
 }
 
@@ -157,13 +232,17 @@ pub async fn price_history(
     if types.is_empty() {
         return Ok(BTreeMap::new());
     }
-    price_rows(cloud, filter("instance-type", types), since).await
+    price_rows(cloud, Some(filter("instance-type", types)), since).await
 }
 
-async fn price_rows(cloud: &Cloud, types: Filter, since: Timestamp) -> Result<BTreeMap<(String, Zone), History>> {
+async fn price_rows(
+    cloud: &Cloud,
+    types: Option<Filter>,
+    since: Timestamp,
+) -> Result<BTreeMap<(String, Zone), History>> {
     let since = aws_sdk_ec2::primitives::DateTime::from_secs(since.as_second());
     let request = cloud.ec2.describe_spot_price_history();
-    let request = request.start_time(since).product_descriptions(LINUX).filters(types);
+    let request = request.start_time(since).product_descriptions(LINUX).set_filters(types.map(|types| vec![types]));
     let found = pages("DescribeSpotPriceHistory", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading the Spot prices"))?;

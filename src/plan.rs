@@ -2,25 +2,28 @@
 //!
 //! [`observe`] is one burst of reads, [`image`] the one read that depends on it, [`decide`] pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::cloud::{Caller, Cloud};
+use crate::decide::cost::{Disk, Ledger};
 use crate::decide::names::{self, NONE, TAG_IDLE, TAG_LIFETIME};
+use crate::decide::offers::on_demand::{self, ListPrices};
 use crate::decide::offers::{InstanceType, Market, Ranking, Wish, none_left, rank};
 use crate::decide::policy::{self, LaunchScope, Place};
+use crate::decide::quota::{self, Holder, Standing};
 use crate::decide::user_data::{self, Boot};
 use crate::decide::workers::{Worker, slots_to_fill};
 use crate::decide::{cost, references};
 use crate::error::{Error, Result};
 use crate::market::image::{self, Candidates, Image};
-use crate::market::{self, Wanted, network};
+use crate::market::{self, Wanted, network, price_list, quotas};
 use crate::resource::launch_template::{self, Both, Content, Pinned, Target, Which};
 use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
-use crate::spec::{Ami, Gib, Period, Spec, Types, Usd, Volume, Zone};
+use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, WorkerName, Zone};
 
 mod anywhere;
 
@@ -37,6 +40,8 @@ pub struct Wants {
     pub zone: Option<Zone>,
     /// `--max-price`.
     pub max_price: Option<Usd>,
+    /// `--on-demand-fallback`; the file's own goes beside it.
+    pub on_demand: bool,
     /// `--ttl`; `Some(None)` is `none`.
     pub ttl: Option<Option<Period>>,
     /// `--idle`; `Some(None)` is `none`.
@@ -54,6 +59,8 @@ pub struct Wants {
 /// Everything that was read.
 #[derive(Debug, Clone)]
 pub struct Observed {
+    /// Where was read.
+    pub region: String,
     /// Whose account it is.
     pub caller: Caller,
     /// VPC and subnets.
@@ -72,7 +79,28 @@ pub struct Observed {
     pub templates: Both,
     /// All workers.
     pub workers: Vec<Worker>,
-    candidates: Candidates,
+    /// Their volumes.
+    pub disks: BTreeMap<String, Vec<Disk>>,
+    /// What types cost on demand, where that matters.
+    pub list: ListPrices,
+    /// How the account stands to the quotas that a launch can need; empty where none is wished for.
+    pub quotas: Vec<Standing>,
+    /// What the file's `ami` means now.
+    pub candidates: Candidates,
+}
+
+impl Observed {
+    /// What is known of prices, as they are now.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let now = |(pool, price): (&(String, Zone), &Usd)| (pool.clone(), vec![(Timestamp::UNIX_EPOCH, *price)]);
+        Ledger {
+            region: self.region.clone(),
+            spot: self.market.prices.iter().map(now).collect(),
+            on_demand: self.list.prices.clone(),
+            disks: self.disks.clone(),
+        }
+    }
 }
 
 /// Reads everything at once.
@@ -82,7 +110,7 @@ pub struct Observed {
 pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observed> {
     let wanted = Wanted { types: &spec.instance.types, also: wants.instance_type.as_deref() };
     // Boxed: the futures are large, and together they would swell every caller's.
-    let (caller, place, market, groups, role, launchers, parameters, templates, workers, candidates) = futures::try_join!(
+    let (caller, place, market, groups, role, launchers, parameters, templates, workers, disks, candidates) = futures::try_join!(
         cloud.caller(),
         Box::pin(network::read(cloud, &spec.network)),
         Box::pin(market::read(cloud, wanted)),
@@ -92,19 +120,103 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
         Box::pin(parameters::observe(cloud, &spec.parameters.path, &spec.name)),
         Box::pin(launch_template::observe(cloud, &spec.name)),
         worker::observe(cloud, &spec.name),
+        worker::disks(cloud, Some(&spec.name)),
         image::candidates(cloud, &spec.instance.ami),
     )?;
-    Ok(Observed { caller, place, market, groups, role, launchers, parameters, templates, workers, candidates })
+    let list = ListPrices::default();
+    let region = cloud.region.clone();
+    Ok(Observed {
+        region,
+        caller,
+        place,
+        market,
+        groups,
+        role,
+        launchers,
+        parameters,
+        templates,
+        workers,
+        disks,
+        list,
+        quotas: Vec::new(),
+        candidates,
+    })
+}
+
+/// Reads what types cost on demand, where something may be bought so or has been; what depends on the market alone, so that
+/// it goes beside [`image`]. Nobody is kept from launching on Spot by a price list that may not be read.
+pub async fn list_prices(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> ListPrices {
+    let bought =
+        observed.workers.iter().filter(|worker| worker.state.is_live() && worker.market == names::Market::OnDemand);
+    let mut types: BTreeSet<String> = bought.map(|worker| worker.instance_type.clone()).collect();
+    if wants.on_demand || spec.instance.on_demand_fallback {
+        types.extend(observed.market.types.iter().map(|found| found.name.clone()));
+    }
+    if types.is_empty() {
+        return ListPrices::default();
+    }
+    match price_list::on_demand(cloud, &types).await {
+        Ok(prices) => ListPrices { prices, refused: None },
+        Err(failure) => {
+            let refused = failure.doing("reading the prices on demand").message;
+            ListPrices { prices: BTreeMap::new(), refused: Some(refused) }
+        }
+    }
+}
+
+/// Looks how the account stands to the quotas that a launch can need, beside [`observe`]; [`count_quotas`] completes it.
+/// Whatever cannot be read is not known and hinders nothing: AWS has the last word at the launch.
+pub async fn look_at_quotas(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Vec<Standing> {
+    if wants.count == 0 {
+        return Vec::new();
+    }
+    let possible = |market| quota::possible(&spec.instance.types, wants.instance_type.as_deref(), market);
+    let mut codes = possible(names::Market::Spot);
+    if wants.on_demand || spec.instance.on_demand_fallback {
+        codes.extend(possible(names::Market::OnDemand));
+    }
+    quotas::look(cloud, &codes).await.unwrap_or_else(|error| {
+        tracing::info!(%error, "the quotas are not known");
+        Vec::new()
+    })
+}
+
+/// Fills in what the holders of the quotas count, beside [`image`]: the market tells most.
+pub async fn count_quotas(cloud: &Cloud, market: &Market, mut standings: Vec<Standing>) -> Vec<Standing> {
+    let known = market.types.iter().map(|known| (known.name.clone(), known.vcpus)).collect();
+    if let Err(error) = quotas::count(cloud, &mut standings, &known).await {
+        tracing::info!(%error, "what is in use of the quotas is not known");
+    }
+    standings
 }
 
 /// The image that will be used, and the newer one that stands by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
-    image: Image,
+    /// The one that a launch would use.
+    pub image: Image,
     /// How the template remembers the file's `ami`.
     ami: String,
     /// Another image that the file's `ami` means by now.
-    newer: Option<String>,
+    pub newer: Option<String>,
+}
+
+impl Chosen {
+    #[cfg(test)]
+    pub(crate) fn of(image: Image, newer: Option<String>) -> Self {
+        Self { ami: image.id.clone(), image, newer }
+    }
+}
+
+/// What the choice of an image depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Types that the file allows.
+    pub types: &'a [InstanceType],
+    /// What the file's `ami` means now.
+    pub candidates: &'a Candidates,
+    /// Where one may be pinned.
+    pub template: Option<&'a launch_template::Observed>,
 }
 
 /// Picks the image: the one pinned in the template unless the file's `ami` changed, it is gone, or an upgrade is asked.
@@ -112,32 +224,65 @@ pub struct Chosen {
 /// # Errors
 /// A call's failure; no such image.
 pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> Result<Chosen> {
+    let sources = Sources {
+        types: &observed.market.types,
+        candidates: &observed.candidates,
+        template: observed.templates.spot.as_ref(),
+    };
+    image_of(cloud, spec, sources, wants.upgrade_image).await
+}
+
+/// The same for who has not read everything.
+///
+/// # Errors
+/// As for [`image`].
+pub async fn image_of(cloud: &Cloud, spec: &Spec, sources: Sources<'_>, upgrade: bool) -> Result<Chosen> {
     let ami = &spec.instance.ami;
-    let architecture = architecture(&spec.instance.types, &observed.market.types);
+    let architecture = architecture(&spec.instance, sources.types);
     let ami_text = match ami {
         Ami::DeepLearning(_) => format!("{}/{architecture}", image::text(ami)),
         _ => image::text(ami),
     };
-    let current = observed.candidates.pick(architecture, ami)?;
-    let template = observed.templates.spot.as_ref().filter(|found| found.ami.as_deref() == Some(&ami_text));
-    let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !wants.upgrade_image);
+    let current = sources.candidates.pick(architecture, ami)?;
+    let template = sources.template.filter(|found| found.ami.as_deref() == Some(&ami_text));
+    let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !upgrade);
     if let Some(pinned) = pinned
         && let Some(image) = image::describe(cloud, pinned).await?
     {
         let newer = (pinned != current).then(|| current.to_owned());
+        fits(spec, &image)?;
         return Ok(Chosen { image, ami: ami_text, newer });
     }
     match image::describe(cloud, current).await? {
-        Some(image) => Ok(Chosen { image, ami: ami_text, newer: None }),
+        Some(image) => {
+            fits(spec, &image)?;
+            Ok(Chosen { image, ami: ami_text, newer: None })
+        }
         None => Err(Error::usage(format!("`instance.ami`: no image `{current}` in {}", cloud.region))
             .hint("an image id belongs to one region; dlami-ubuntu-24.04 exists in each")),
     }
 }
 
-/// What the types run on: the first architecture that all have in common is an image's; `x86_64` where types are open.
-fn architecture<'a>(types: &Types, known: &'a [InstanceType]) -> &'a str {
-    const DEFAULT: &str = "x86_64";
-    let Types::Listed(names) = types else { return DEFAULT };
+/// An image that is named and runs another architecture than the file asks for is a mistake that only AWS can tell.
+fn fits(spec: &Spec, image: &Image) -> Result<()> {
+    match spec.instance.arch.map(Architecture::as_str) {
+        Some(wanted) if wanted != image.architecture => Err(Error::usage(format!(
+            "`instance.arch` is {wanted}, and the image {} of `instance.ami` runs {}",
+            image.id, image.architecture
+        ))
+        .hint(format!("name an image for {wanted}; a dlami-… one exists for each"))
+        .hint("or remove `arch`: the image decides then")),
+        _ => Ok(()),
+    }
+}
+
+/// What image and types run on: what the file says; else what the first listed type runs; `x86_64` where types are open.
+fn architecture<'a>(wanted: &Instance, known: &'a [InstanceType]) -> &'a str {
+    const DEFAULT: &str = Architecture::X86.as_str();
+    if let Some(wanted) = wanted.arch {
+        return wanted.as_str();
+    }
+    let Types::Listed(names) = &wanted.types else { return DEFAULT };
     let first = names.first().and_then(|name| known.iter().find(|found| found.name == *name));
     first.map_or(DEFAULT, |found| {
         let runs = |name: &str| found.architectures.iter().any(|has| has == name);
@@ -162,6 +307,8 @@ pub struct Plan {
     pub max_price: Option<Usd>,
     /// The hard end of a worker launched now.
     pub lifetime: Option<Period>,
+    /// The volume of a worker launched now.
+    pub volume: Volume,
     pub(crate) group: security_group::Desired,
     pub(crate) role: role::Desired,
     pub(crate) launchers: launchers::Desired,
@@ -197,7 +344,7 @@ pub fn decide(
     references::check_environment(spec, &keys)?;
     references::check_registry(&keys)?;
     let plain = parameters::plain_values(&wished, &observed.parameters, &spec.parameters.plain);
-    let named = std::collections::BTreeSet::from(["AWS_REGION".to_owned()]);
+    let named = BTreeSet::from(["AWS_REGION".to_owned()]);
     references::check_region(&parameters::plain_values(&wished, &observed.parameters, &named), region)?;
     let leave = Leave { adopt: wants.adopt, prune: wants.prune };
     let parameter_diff = parameters::diff(&wished, &observed.parameters, leave)?;
@@ -216,7 +363,8 @@ pub fn decide(
     let launchers_tag = wished_launchers.tag()?;
     let wished_group = security_group::desired(spec, &observed.place.vpc);
 
-    let (base, ranking) = rankings(spec, observed, chosen, wants)?;
+    let slots = slots_to_fill(&observed.workers, wants.count);
+    let (base, ranking) = rankings(spec, observed, chosen, wants, !slots.is_empty())?;
     let target = target(observed, &base, wants, region)?;
     let volume = raised(spec.instance.volume, chosen.image.minimum, region, &mut notes);
     let content = Content {
@@ -260,6 +408,13 @@ pub fn decide(
         ));
     }
     note_cheaper(&base, &content.target, &mut notes);
+    notes.extend(
+        observed
+            .list
+            .refused
+            .as_ref()
+            .map(|why| format!("nothing is bought on demand, since the ceiling could not be kept: {why}")),
+    );
     let live = observed.workers.iter().filter(|worker| worker.state.is_live()).count();
     if wants.count > 0 && live > wants.count as usize {
         notes.push(format!(
@@ -271,11 +426,12 @@ pub fn decide(
     Ok(Plan {
         changes,
         ranking,
-        slots: slots_to_fill(&observed.workers, wants.count),
+        slots,
         notes,
         worker_tags: worker_tags(spec, lifetime, wants.idle.unwrap_or(spec.lifetime.idle)),
         max_price: wants.max_price.filter(|cap| Some(*cap) != spec.instance.max_price),
         lifetime,
+        volume,
         group: wished_group,
         role: wished_role,
         launchers: wished_launchers,
@@ -286,24 +442,47 @@ pub fn decide(
 }
 
 /// The ranking of the file alone, which the template's target is taken from, and the one with the flags.
-fn rankings(spec: &Spec, observed: &Observed, chosen: &Chosen, wants: &Wants) -> Result<(Ranking, Ranking)> {
-    let file = Wish {
-        types: &spec.instance.types,
-        gpus: spec.instance.gpus,
-        gpu_memory: spec.instance.gpu_memory,
-        max_price: spec.instance.max_price,
-        zone: None,
-        architecture: &chosen.image.architecture,
-    };
+fn rankings(
+    spec: &Spec,
+    observed: &Observed,
+    chosen: &Chosen,
+    wants: &Wants,
+    launches: bool,
+) -> Result<(Ranking, Ranking)> {
+    let file = Wish::of(&spec.instance, &chosen.image.architecture);
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
-    let flags = Wish {
-        types: only.as_ref().unwrap_or(file.types),
-        max_price: wants.max_price.or(file.max_price),
-        zone: wants.zone.as_ref(),
-        ..file.clone()
-    };
-    let subnets = &observed.place.subnets;
-    Ok((rank(&file, &observed.market, subnets)?, rank(&flags, &observed.market, subnets)?))
+    let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
+    // A flag goes before the file: whoever names a type wants that one.
+    if let Some(only) = &only {
+        flags = Wish { types: only, vcpus: None, memory: None, exclude: &[], ..flags };
+    }
+    let now = in_use(&observed.quotas, &spec.name, &observed.workers);
+    // The template outlives what uses the quota now, and a run that launches nothing needs none of it.
+    let unused = |standing: &Standing| Standing { holders: Some(Vec::new()), ..standing.clone() };
+    let limits: Vec<Standing> = now.iter().map(unused).collect();
+    let (market, subnets) = (&observed.market, &observed.place.subnets);
+    let quotas = if launches { &now } else { &limits };
+    let base = rank(&file, market, subnets, &limits)?;
+    let mut ranking = rank(&flags, market, subnets, quotas)?;
+    if wants.on_demand || spec.instance.on_demand_fallback {
+        // After every Spot offer: on demand is what is left when Spot delivers nothing.
+        let listed = on_demand::offers(&flags, market, (subnets, quotas), &observed.list)?;
+        ranking.offers.extend(listed.offers);
+        ranking.rejected.extend(listed.rejected);
+    }
+    Ok((base, ranking))
+}
+
+/// The quotas with those holders of this stack only that this run knows of. Another run may be launching the very worker
+/// that this one is about to ask for: the same token then answers with the same instance, which needs no more room.
+fn in_use(quotas: &[Standing], stack: &WorkerName, workers: &[Worker]) -> Vec<Standing> {
+    let is_known = |id: &str| workers.iter().any(|worker| worker.id == id && worker.state.is_live());
+    let counts = |holder: &Holder| holder.stack.as_deref() != Some(stack.as_str()) || is_known(&holder.id);
+    let mut quotas = quotas.to_vec();
+    for holders in quotas.iter_mut().filter_map(|standing| standing.holders.as_mut()) {
+        holders.retain(counts);
+    }
+    quotas
 }
 
 /// What a launch by the template's name alone gives: what it gave, as long as the file allows it; else the cheapest
@@ -366,7 +545,7 @@ fn encoded(script: &str) -> Result<String> {
 }
 
 /// Tags of a worker: the user's, the stack's, and its limits, which the box reads from them.
-fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> BTreeMap<String, String> {
+pub(crate) fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> BTreeMap<String, String> {
     let text = |period: Option<Period>| period.map_or_else(|| NONE.to_owned(), |period| period.to_string());
     let mut all: BTreeMap<String, String> = tags(&spec.tags, &spec.name).into_iter().collect();
     all.insert(TAG_LIFETIME.to_owned(), text(lifetime));

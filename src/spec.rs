@@ -12,9 +12,11 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 mod amount;
+mod requirement;
 mod text;
 
 pub use amount::{Gib, Period, Usd};
+pub use requirement::{Architecture, TypePattern};
 pub use text::{InvalidText, ParameterPath, Text, UnknownKey, WorkerName, is_key};
 
 /// One worker stack, as the file describes it, with every default filled in.
@@ -118,6 +120,14 @@ pub struct Instance {
     pub gpus: u32,
     /// Memory of all GPUs together at the least, with `types: cheapest`.
     pub gpu_memory: Gib,
+    /// vCPUs at the least, of a listed type too.
+    pub vcpus: Option<u32>,
+    /// Memory at the least, of a listed type too.
+    pub memory: Option<Gib>,
+    /// What type and image run; `None`: what the image needs, or the listed types.
+    pub arch: Option<Architecture>,
+    /// Never these types.
+    pub exclude: Vec<TypePattern>,
     /// USD an hour, enforced by AWS too.
     pub max_price: Option<Usd>,
     /// Whether `up` may buy on demand when every Spot pool is dry.
@@ -131,7 +141,7 @@ pub struct Instance {
 /// `instance.types`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Types {
-    /// Any type that meets `gpus` and `gpu_memory`.
+    /// Any type that meets `gpus`, `gpu_memory` and what else is required.
     Cheapest,
     /// These types, none other.
     Listed(Vec<String>),

@@ -2,13 +2,16 @@
 //! process, with the environment cleaned. One binary, so that the SDK is linked once.
 
 mod black_box {
+    mod choice;
     mod clients;
+    mod costs;
     mod documents;
     mod inputs;
     mod last_words;
     mod life;
     mod pipelines;
     mod policies;
+    mod prices;
     mod quota;
     mod races;
     mod readme;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::cloud::{Cloud, poll};
+use crate::decide::cost::Ledger;
 use crate::decide::names;
 use crate::decide::phase::LastWord;
 use crate::decide::workers::{State, Worker};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
+use crate::market;
 use crate::resource::{Action, Change, Kind, launch_template, launchers, parameters, role, security_group, worker};
 use crate::spec::WorkerName;
 use crate::ui::Ui;
@@ -29,12 +31,14 @@ pub struct Down<'a> {
 }
 
 /// What `down` did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Downed {
     /// Instances that were told to end.
     pub terminated: Vec<String>,
     /// Requests that were cancelled.
     pub cancelled: Vec<String>,
+    /// What was ended, when, and the prices it was bought at, for the estimate of the bill.
+    pub ended: Option<(Vec<Worker>, Timestamp, Ledger)>,
 }
 
 /// Ends these workers, or all of the stack, and moves the generation on, so that the next `up` asks with new tokens. What
@@ -44,8 +48,11 @@ pub struct Downed {
 /// An id that is not this stack's; a call's failure; the time ran out.
 pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) -> Result<()> {
     let Down { stack, only, .. } = order;
-    let (mut workers, templates, requests) = futures::try_join!(
+    // What it has cost is a courtesy: no failure to read it keeps a worker alive.
+    let disks = async { Ok(worker::disks(cloud, Some(stack)).await.unwrap_or_default()) };
+    let (mut workers, disks, templates, requests) = futures::try_join!(
         worker::observe(cloud, stack),
+        disks,
         launch_template::observe(cloud, stack),
         worker::open_requests(cloud, stack, &[])
     )?;
@@ -84,13 +91,16 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         None => Ok(()),
     };
     let at_once = async { if order.limit.is_none() { leave_word().await } else { Ok(()) } };
-    let (ended, cancelled, moved, said, ()) = futures::join!(
+    let bought: Vec<Worker> = meant.iter().map(|worker| (*worker).clone()).collect();
+    let (ended, cancelled, moved, said, (), ledger) = futures::join!(
         worker::terminate(cloud, &ids, |id| done.terminated.push(id.to_owned())),
         worker::cancel_requests(cloud, &requests),
         move_on,
         at_once,
-        worker::mark(cloud, &marked, "draining:down")
+        worker::mark(cloud, &marked, "draining:down"),
+        market::ledger(cloud, &bought, disks)
     );
+    done.ended = ledger.ok().map(|ledger| (bought, Timestamp::now(), ledger));
     ended?;
     cancelled?;
     done.cancelled = requests;

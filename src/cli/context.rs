@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use futures::FutureExt;
 use secrecy::SecretString;
 
 use crate::cli::{Failure, signal};
@@ -63,9 +64,22 @@ impl Context {
         mend: impl AsyncFnOnce(&mut Observed) -> Result<()>,
     ) -> Result<(Observed, Plan)> {
         let _waiting = self.ui.wait("reading the account");
-        let mut observed = plan::observe(&self.cloud, &self.spec, wants).await?;
-        mend(&mut observed).await?;
-        let chosen = plan::image(&self.cloud, &self.spec, &observed, wants).await?;
+        let (cloud, spec) = (&self.cloud, &self.spec);
+        // The quotas beside all else: they may take two round trips, and nothing but the decision needs them.
+        let quotas = Box::pin(plan::look_at_quotas(cloud, spec, wants)).shared();
+        let reads = async {
+            let mut observed = plan::observe(cloud, spec, wants).await?;
+            mend(&mut observed).await?;
+            let counted = async { plan::count_quotas(cloud, &observed.market, quotas.clone().await).await };
+            let image = plan::image(cloud, spec, &observed, wants);
+            let list = plan::list_prices(cloud, spec, &observed, wants);
+            let (chosen, counted, list) = futures::join!(image, counted, list);
+            observed.quotas = counted;
+            observed.list = list;
+            Ok::<_, Error>((observed, chosen?))
+        };
+        let (read, _) = futures::join!(Box::pin(reads), quotas.clone());
+        let (observed, chosen) = read?;
         let plan = plan::decide(&self.spec, self.env.as_ref(), &observed, &chosen, wants, &self.cloud.region)?;
         for note in &plan.notes {
             self.ui.warn(note);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use super::context::{finish, stack};
+use super::down::ended;
 use super::signal::until_signal;
 use crate::apply;
 use crate::error::Error;
@@ -54,8 +55,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     };
     let again = |error: Error| error.hint(format!("the same command goes on: spotctl destroy --name {name} --yes"));
     let result = until_signal(work).await.map_err(again);
-    report.terminated = done.terminated;
-    report.cancelled = done.cancelled;
+    ended(&mut report, done);
     let deleted = journal.changes().into_iter();
     report.deleted = deleted.map(|change| Resource { kind: change.kind, name: change.name, id: change.id }).collect();
     finish(ui, "destroy", &report, result)

@@ -6,7 +6,7 @@ use super::Outcome;
 use super::context::{finish, stack};
 use super::signal::until_signal;
 use crate::apply;
-use crate::report::workers::Down;
+use crate::report::workers::{Bill, Down};
 use crate::settings::GlobalArgs;
 use crate::spec::{Period, WorkerName};
 use crate::ui::Ui;
@@ -37,7 +37,16 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let work = async { apply::down(&cloud, order, ui, &mut done).await.map(|()| 0) };
     let again = |error: crate::error::Error| error.hint(format!("what is left: spotctl status --name {name}"));
     let result = until_signal(work).await.map_err(again);
+    ended(&mut report, done);
+    finish(ui, "down", &report, result)
+}
+
+/// What was ended, and what it has cost.
+pub(super) fn ended(report: &mut Down, done: apply::Downed) {
+    if let Some((workers, now, ledger)) = done.ended {
+        let told = workers.iter().filter(|worker| done.terminated.contains(&worker.id));
+        report.bills = told.map(|worker| Bill::new(worker, &ledger, now)).collect();
+    }
     report.terminated = done.terminated;
     report.cancelled = done.cancelled;
-    finish(ui, "down", &report, result)
 }

@@ -2,10 +2,12 @@
 
 use super::Outcome;
 use super::context::{Context, finish, guarded};
+use crate::decide::cost::Hourly;
 use crate::decide::offers::none_left;
 use crate::error::Result;
 use crate::plan::Wants;
 use crate::report::foundation::Plan;
+use crate::report::workers::Bound;
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -39,6 +41,10 @@ pub(crate) async fn show(context: &Context, wants: &Wants, report: &mut Plan) ->
     report.offers.clone_from(&plan.ranking.offers);
     report.rejected.clone_from(&plan.ranking.rejected);
     report.notes.clone_from(&plan.notes);
+    if let Some(first) = plan.ranking.offers.first() {
+        let hourly = Hourly::new(first.price, &[plan.volume.into()], &context.cloud.region);
+        report.bound = Bound::of(&vec![(hourly, plan.lifetime); plan.slots.len()]);
+    }
     if !plan.slots.is_empty() && plan.ranking.offers.is_empty() {
         return Err(none_left(&plan.ranking, &context.cloud.region));
     }

@@ -1,17 +1,19 @@
 //! `spotctl reap`: ends workers past their expiry, from anywhere (cron, CI).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::Outcome;
 use super::context::{end_duplicates, finish, stack};
+use super::regions::{self, Regions};
 use super::signal::until_signal;
 use crate::apply;
 use crate::cloud::Cloud;
-use crate::decide::workers::{Worker, expired};
+use crate::decide::workers::expired;
 use crate::error::Result;
-use crate::report::workers::{Expired, Reap};
+use crate::report::stacks::{Expired, FailedRegion, Found, Reap};
 use crate::resource::worker;
 use crate::settings::{GlobalArgs, Settings};
 use crate::spec::{Period, WorkerName};
@@ -26,6 +28,9 @@ pub(crate) struct Args {
     /// Every stack in the region
     #[arg(long, conflicts_with = "name")]
     all: bool,
+    /// In these regions, or in `all` that the account may use
+    #[arg(long, value_name = "A,B|all")]
+    regions: Option<Regions>,
     /// How long past its expiry a worker may drain by itself
     #[arg(long, value_name = "TIME", default_value = "3m")]
     grace: Period,
@@ -42,28 +47,45 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
         let (name, cloud) = stack(ui, global, args.name.as_ref()).await?;
         (Some(name), cloud)
     };
-    let mut report = Reap { region: cloud.region.clone(), ..Reap::default() };
-    let result = until_signal(Box::pin(work(ui, &cloud, name.as_ref(), args, &mut report))).await;
-    finish(ui, "reap", &report, result)
+    let report = RefCell::new(Reap::default());
+    let work = async {
+        let clouds = match &args.regions {
+            Some(regions) => regions.clouds(&cloud).await?,
+            None => vec![cloud.clone()],
+        };
+        report.borrow_mut().regions = clouds.iter().map(|cloud| cloud.region.clone()).collect();
+        let _waiting = (clouds.len() > 1).then(|| ui.wait(&format!("looking into {} regions", clouds.len())));
+        let work = async |cloud: &Cloud| in_region(ui, cloud, name.as_ref(), args, &report).await;
+        let (_, failed) = regions::in_each(&clouds, work).await;
+        report.borrow_mut().failed = failed.iter().map(|(region, error)| FailedRegion::new(region, error)).collect();
+        regions::failure(failed, clouds.len()).map(|()| 0)
+    };
+    let result = until_signal(Box::pin(work)).await;
+    finish(ui, "reap", &*report.borrow(), result)
 }
 
-async fn work(ui: &Ui, cloud: &Cloud, name: Option<&WorkerName>, args: &Args, report: &mut Reap) -> Result<u8> {
-    let mut stacks: BTreeMap<String, Vec<Worker>> = match name {
+/// What was told to end is in the report as soon as it was.
+async fn in_region(
+    ui: &Ui,
+    cloud: &Cloud,
+    name: Option<&WorkerName>,
+    args: &Args,
+    report: &RefCell<Reap>,
+) -> Result<()> {
+    let mut stacks: Found = match name {
         Some(name) => BTreeMap::from([(name.to_string(), worker::observe(cloud, name).await?)]),
         None => worker::observe_all(cloud).await?,
     };
     let (now, grace) = (Timestamp::now(), args.grace.duration());
-    report.expired = stacks
-        .iter()
-        .flat_map(|(stack, workers)| expired(workers, now, grace).into_iter().map(|worker| Expired::new(stack, worker)))
-        .collect();
+    for (stack, workers) in &stacks {
+        let over = expired(workers, now, grace).into_iter().map(|worker| Expired::new(&cloud.region, stack, worker));
+        report.borrow_mut().expired.extend(over);
+    }
     if args.dry_run {
-        return Ok(0);
+        return Ok(());
     }
     for workers in stacks.values_mut() {
         end_duplicates(cloud, ui, workers).await?;
     }
-    let terminated = &mut report.terminated;
-    apply::reap(cloud, &stacks, (now, grace), |id| terminated.push(id.to_owned())).await?;
-    Ok(0)
+    apply::reap(cloud, &stacks, (now, grace), |id| report.borrow_mut().terminated.push(id.to_owned())).await
 }

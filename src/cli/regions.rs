@@ -55,6 +55,38 @@ impl Regions {
     }
 }
 
+/// What each region answered, and which failed; all of them side by side.
+pub(crate) async fn in_each<T>(
+    clouds: &[Cloud],
+    work: impl AsyncFn(&Cloud) -> Result<T>,
+) -> (Vec<(String, T)>, Vec<(String, Error)>) {
+    let answers = futures::future::join_all(clouds.iter().map(|cloud| Box::pin(work(cloud)))).await;
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for (cloud, answer) in clouds.iter().zip(answers) {
+        match answer {
+            Ok(answer) => done.push((cloud.region.clone(), answer)),
+            Err(error) => failed.push((cloud.region.clone(), error)),
+        }
+    }
+    (done, failed)
+}
+
+/// The regions that failed as the command's own failure: the first of them, with the number of the others.
+pub(crate) fn failure(mut failed: Vec<(String, Error)>, asked: usize) -> Result<()> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let others = failed.len() - 1;
+    let (region, mut error) = failed.swap_remove(0);
+    if asked > 1 {
+        error.message = format!("{region}: {}", error.message);
+    }
+    if others > 0 {
+        error = error.hint(format!("{others} more of {asked} regions failed; -o json names them"));
+    }
+    Err(error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,18 +1,18 @@
 //! `spotctl status`: the workers and what else exists.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use jiff::Timestamp;
 
 use super::Outcome;
 use super::context::{end_duplicates, finish, stack};
+use super::regions::{self, Regions};
 use super::signal::until_signal;
 use crate::cloud::Cloud;
+use crate::decide::names;
 use crate::decide::workers::Worker;
-use crate::decide::{names, workers};
 use crate::error::Result;
 use crate::market;
-use crate::report::workers::{Prices, Resource, Row, Stacks, Status};
+use crate::report::stacks::{FailedRegion, Found, Stack, Stacks};
+use crate::report::workers::{Bound, Resource, Row, Status};
 use crate::resource::{Kind, launch_template, parameters, role, security_group, worker};
 use crate::settings::{GlobalArgs, Settings};
 use crate::spec::WorkerName;
@@ -27,11 +27,14 @@ pub(crate) struct Args {
     /// Every stack in the region
     #[arg(long, conflicts_with = "name")]
     stacks: bool,
+    /// With `--stacks`: these regions, or `all` that the account may use
+    #[arg(long, value_name = "A,B|all", requires = "stacks")]
+    regions: Option<Regions>,
 }
 
 pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     if args.stacks {
-        return stacks(ui, global).await;
+        return stacks(ui, global, args.regions.as_ref()).await;
     }
     let (name, cloud) = stack(ui, global, args.name.as_ref()).await?;
     let mut report = Status { stack: name.to_string(), region: cloud.region.clone(), ..Status::default() };
@@ -40,8 +43,9 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
 }
 
 pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut Status) -> Result<u8> {
-    let (mut found, groups, role, templates, values) = futures::try_join!(
+    let (mut found, disks, groups, role, templates, values) = futures::try_join!(
         worker::observe(cloud, name),
+        worker::disks(cloud, Some(name)),
         security_group::observe(cloud, name),
         Box::pin(role::observe(cloud, name)),
         Box::pin(launch_template::observe(cloud, name)),
@@ -51,9 +55,10 @@ pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut 
     if let Err(error) = end_duplicates(cloud, ui, &mut found).await {
         ui.warn(&error.message);
     }
-    let prices = prices(cloud, &found).await?;
+    let ledger = market::ledger(cloud, &found, disks).await?;
     let now = Timestamp::now();
-    report.workers = found.iter().map(|worker| Row::new(worker, &prices, now, false)).collect();
+    report.workers = found.iter().map(|worker| Row::new(worker, &ledger, now, false)).collect();
+    report.bound = Bound::of_live(&found, &ledger);
     let resource = |kind, name: String, id: Option<String>| Resource { kind, name, id };
     let groups = security_group::owned(&groups);
     report
@@ -73,28 +78,35 @@ pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut 
     Ok(0)
 }
 
-/// Prices of what lives; no call where nothing does.
-async fn prices(cloud: &Cloud, found: &[Worker]) -> Result<Prices> {
-    let live = found.iter().filter(|worker| worker.state.is_live());
-    let types: BTreeSet<String> = live.map(|worker| worker.instance_type.clone()).collect();
-    if types.is_empty() { Ok(Prices::new()) } else { market::spot_prices(cloud, types).await }
-}
-
-async fn stacks(ui: &Ui, global: &GlobalArgs) -> Outcome {
+async fn stacks(ui: &Ui, global: &GlobalArgs, regions: Option<&Regions>) -> Outcome {
     let settings = Settings::resolve(global, |name| std::env::var(name).ok(), None);
     let cloud = Cloud::connect(&settings).await?;
-    let mut report = Stacks { region: cloud.region.clone(), ..Stacks::default() };
+    let mut report = Stacks::default();
     let work = async {
-        let (workers, templates) = futures::try_join!(worker::observe_all(&cloud), launch_template::stacks(&cloud))?;
-        let mut found: BTreeMap<String, Vec<workers::Worker>> = workers;
-        for stack in templates {
-            found.entry(stack).or_default();
-        }
-        let all: Vec<Worker> = found.values().flatten().cloned().collect();
-        let prices = prices(&cloud, &all).await?;
-        report = Stacks::new(&cloud.region, &found, &prices, Timestamp::now());
-        Ok(0)
+        let clouds = match regions {
+            Some(regions) => regions.clouds(&cloud).await?,
+            None => vec![cloud.clone()],
+        };
+        report.regions = clouds.iter().map(|cloud| cloud.region.clone()).collect();
+        let _waiting = (clouds.len() > 1).then(|| ui.wait(&format!("looking into {} regions", clouds.len())));
+        let (found, failed) = regions::in_each(&clouds, in_region).await;
+        report.stacks = found.into_iter().flat_map(|(_, stacks)| stacks).collect();
+        report.failed = failed.iter().map(|(region, error)| FailedRegion::new(region, error)).collect();
+        regions::failure(failed, clouds.len()).map(|()| 0)
     };
-    let result = until_signal(work).await;
+    let result = until_signal(Box::pin(work)).await;
     finish(ui, "status", &report, result)
+}
+
+async fn in_region(cloud: &Cloud) -> Result<Vec<Stack>> {
+    let (workers, disks, templates) =
+        futures::try_join!(worker::observe_all(cloud), worker::disks(cloud, None), launch_template::stacks(cloud))?;
+    let mut found: Found = workers;
+    for stack in templates {
+        found.entry(stack).or_default();
+    }
+    let live = found.values().flatten().filter(|worker| worker.state.is_live());
+    let ledger = market::ledger(cloud, &live.cloned().collect::<Vec<Worker>>(), disks).await?;
+    let now = Timestamp::now();
+    Ok(found.iter().map(|(stack, workers)| Stack::new(&cloud.region, stack, workers, &ledger, now)).collect())
 }

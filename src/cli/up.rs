@@ -12,7 +12,7 @@ use crate::decide::workers::{Goal, Worker};
 use crate::error::{Error, Result};
 use crate::plan::{Observed, Plan, Wants};
 use crate::report::foundation;
-use crate::report::workers::{Row, Up, WorstCase};
+use crate::report::workers::{Bound, Row, Up};
 use crate::spec::{Period, Usd, Zone};
 
 /// Arguments of `up`.
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Highest price in USD an hour; AWS enforces it
     #[arg(long, value_name = "USD")]
     max_price: Option<Usd>,
-    /// Buy on demand when no Spot pool can deliver
+    /// Buy on demand when no Spot pool can deliver; the highest price holds there too, and must be named
     #[arg(long)]
     on_demand_fallback: bool,
     /// Hard end of the new workers, such as 2h, or `none`
@@ -77,6 +77,7 @@ impl Args {
             instance_type: self.instance_type.clone(),
             zone: self.zone.clone(),
             max_price: self.max_price,
+            on_demand: self.on_demand_fallback,
             ttl: self.ttl.map(|limit| limit.0),
             idle: self.idle.map(|limit| limit.0),
             ..self.apply.wants()
@@ -100,11 +101,6 @@ impl Args {
 const LONGEST_BOOT: Duration = Duration::from_mins(55);
 
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
-    if args.on_demand_fallback || context.spec.instance.on_demand_fallback {
-        return Err(Error::usage("on-demand fallback is not there yet: `up` buys Spot only")
-            .hint("remove --on-demand-fallback, or `on_demand_fallback: true` from the file")
-            .into());
-    }
     if args.wait == Goal::Ready && context.is_rehearsal {
         return Err(Error::usage("`--wait ready` waits for the box to speak, and `--sandbox` runs none")
             .hint("wait until EC2 says running: spotctl --sandbox up --wait running")
@@ -172,13 +168,21 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
     );
     let now = Timestamp::now();
     let live: Vec<&Worker> = workers.iter().filter(|worker| worker.state.is_live()).collect();
+    // The volumes of what this run launched are the plan's: EC2 shows them only after a while.
+    let mut ledger = observed.ledger();
+    for worker in &live {
+        ledger.disks.entry(worker.id.clone()).or_insert_with(|| vec![plan.volume.into()]);
+    }
     let row = |worker: &&Worker| {
         let is_new = launched.iter().any(|(new, _)| new.id == worker.id);
-        Row::new(worker, &observed.market.prices, now, is_new)
+        Row::new(worker, &ledger, now, is_new)
     };
     report.workers = live.iter().map(row).collect();
-    report.worst_case = WorstCase::of(live.into_iter().zip(&report.workers));
+    report.bound = Bound::of_live(live, &ledger);
 }
+
+#[cfg(test)]
+mod markets;
 
 #[cfg(test)]
 mod tests {
@@ -202,25 +206,29 @@ mod tests {
     const LATENCY: Duration = Duration::from_millis(50);
 
     #[derive(Parser)]
-    struct Only {
+    pub(super) struct Only {
         #[command(flatten)]
-        args: Args,
+        pub(super) args: Args,
     }
 
     fn context(sandbox: &Sandbox) -> Context {
+        // Nine: the tenth would fill a page of parameters, and an extra page does not count.
+        let env = (0..9).map(|index| (format!("K{index}"), SecretString::from("v"))).collect::<BTreeMap<_, _>>();
+        Context { env: Some(env), ..context_of(sandbox, "us-east-1", "name: w\ncontainer: {image: i}\n") }
+    }
+
+    /// Without a `.env`.
+    pub(super) fn context_of(sandbox: &Sandbox, region: &str, file: &str) -> Context {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
+            .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
             .http_client(client::http_client(sandbox.clone()))
             .build();
-        let text = "name: w\ncontainer: {image: i}\n";
-        // Nine: the tenth would fill a page of parameters, and an extra page does not count.
-        let env = (0..9).map(|index| (format!("K{index}"), SecretString::from("v"))).collect::<BTreeMap<_, _>>();
         Context {
             ui: Ui::new(Output::Text, true, Color::Never),
-            spec: crate::config::parse(text, Path::new("spotctl.yaml")).unwrap(),
-            env: Some(env),
+            spec: crate::config::parse(file, Path::new("spotctl.yaml")).unwrap(),
+            env: None,
             cloud: Cloud::from_config(&config).unwrap(),
             journal: Journal::default(),
             is_rehearsal: false,

@@ -95,6 +95,20 @@ pub(super) struct Instance {
     /// Memory of all GPUs together at least, with types: cheapest.
     #[schemars(regex(pattern = r"^[0-9]+ *GiB$"), extend("default" = "16GiB"))]
     pub(super) gpu_memory: Option<String>,
+    /// How many vCPUs at least; holds for listed types too.
+    #[schemars(range(min = 1, max = 1024))]
+    pub(super) vcpus: Option<u32>,
+    /// Memory at least; holds for listed types too.
+    #[schemars(regex(pattern = r"^[0-9]+ *GiB$"))]
+    pub(super) memory: Option<String>,
+    /// What the machine and the dlami images run; without it what the image needs, or the listed types.
+    pub(super) arch: Option<Arch>,
+    /// Never these: types or wildcards such as g4dn.* or *.metal.
+    #[schemars(
+        inner(regex(pattern = r"^([a-z0-9*?-]+\.[a-z0-9*?-]+|[a-z0-9-]*[*?][a-z0-9*?-]*)$")),
+        extend("default" = [])
+    )]
+    pub(super) exclude: Option<Vec<String>>,
     /// Highest price in USD an hour; without it up to the on-demand price.
     pub(super) max_price: Option<Price>,
     /// Buys on demand when no Spot capacity is left; needs `max_price`.
@@ -228,6 +242,14 @@ pub(super) enum Cheapest {
 pub(super) enum Types {
     Cheapest(Cheapest),
     Listed(#[schemars(length(min = 1), inner(regex(pattern = r"^[a-z0-9-]+\.[a-z0-9-]+$")))] Vec<String>),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Arch {
+    #[serde(rename = "x86_64")]
+    X86,
+    Arm64,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]

@@ -12,8 +12,8 @@ use super::diagnostic::{Finding, did_you_mean};
 use super::file::{self, File};
 use super::tree::{Node, Step, dotted};
 use crate::spec::{
-    Ami, DeepLearningOs, Egress, Gib, Instance, Lifetime, Network, Parameters, Period, Spec, Subnets, Text, Types, Usd,
-    Volume, VolumeKind, Vpc, WorkerName,
+    Ami, Architecture, DeepLearningOs, Egress, Gib, Instance, Lifetime, Network, Parameters, Period, Spec, Subnets,
+    Text, TypePattern, Types, Usd, Volume, VolumeKind, Vpc, WorkerName,
 };
 
 mod access;
@@ -164,10 +164,18 @@ impl Rules<'_> {
             let message = "`instance.on_demand_fallback` needs `instance.max_price`: the ceiling holds on demand too";
             self.refuse_with(&at("on_demand_fallback"), message, "add below: max_price: 0.60");
         }
+        let exclude = self.exclude(instance.exclude.unwrap_or_default(), &types);
         Instance {
             types,
             gpus: instance.gpus.unwrap_or(1),
             gpu_memory: self.size(instance.gpu_memory.as_deref(), &at("gpu_memory")).unwrap_or(GPU_MEMORY),
+            vcpus: instance.vcpus,
+            memory: self.size(instance.memory.as_deref(), &at("memory")),
+            arch: instance.arch.map(|arch| match arch {
+                file::Arch::X86 => Architecture::X86,
+                file::Arch::Arm64 => Architecture::Arm64,
+            }),
+            exclude,
             max_price,
             on_demand_fallback,
             ami: instance.ami.and_then(|ami| self.ami(&ami)).unwrap_or(Ami::DeepLearning(DeepLearningOs::Ubuntu2404)),
@@ -200,6 +208,39 @@ impl Rules<'_> {
             } else if !kept.contains(&name) {
                 kept.push(name);
             }
+        }
+        kept
+    }
+
+    /// What may never be taken. One that leaves nothing is a slip.
+    fn exclude(&mut self, list: Vec<String>, types: &Types) -> Vec<TypePattern> {
+        let at = keys(&["instance", "exclude"]);
+        let mut kept: Vec<TypePattern> = Vec::new();
+        for (index, text) in list.into_iter().enumerate() {
+            let path = within(&at, Step::Index(index));
+            match text.parse::<TypePattern>() {
+                Ok(pattern) if pattern.fits_all() => {
+                    self.refuse_with(&path, format!("`{text}` excludes every type"), "such as `g4dn.*` or `*.metal`");
+                }
+                Ok(pattern) if kept.contains(&pattern) => {}
+                Ok(pattern) => kept.push(pattern),
+                Err(why) => {
+                    let lower = text.to_lowercase();
+                    let meant = [lower.clone(), format!("{lower}.*")]
+                        .into_iter()
+                        .find(|text| text.parse::<TypePattern>().is_ok_and(|pattern| !pattern.fits_all()));
+                    match meant {
+                        Some(meant) => self.refuse_with(&path, why, format!("did you mean `{meant}`?")),
+                        None => self.refuse(&path, why),
+                    }
+                }
+            }
+        }
+        if let Types::Listed(names) = types
+            && !names.is_empty()
+            && names.iter().all(|name| kept.iter().any(|pattern| pattern.fits(name)))
+        {
+            self.refuse(&at, "`exclude` leaves none of the listed `types`");
         }
         kept
     }

@@ -74,6 +74,15 @@ impl Market {
             Self::OnDemand => "on-demand",
         }
     }
+
+    /// In a sentence.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Spot => "Spot",
+            Self::OnDemand => "on-demand",
+        }
+    }
 }
 
 /// Everything that a launch's client token depends on. No clock and no price is among it: two `up`s that want the same

@@ -6,8 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::names;
+use super::quota::{self, Standing};
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Gib, Types, Usd, Zone};
+use crate::spec::{Gib, Instance, TypePattern, Types, Usd, Zone};
+
+mod none_left;
+
+pub use none_left::none_left;
+
+pub mod on_demand;
 
 /// An instance type as `DescribeInstanceTypes` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +23,10 @@ pub struct InstanceType {
     pub name: String,
     /// vCPUs, the unit of quotas.
     pub vcpus: u32,
+    /// Main memory.
+    pub memory_mib: u64,
+    /// Local NVMe, all disks together, in AWS's GB; 0: none.
+    pub nvme_gb: u32,
     /// Whole GPUs; 0 where the type has a fraction of one (g6f) or none.
     pub gpus: u32,
     /// Memory of all GPUs together.
@@ -55,12 +66,20 @@ pub struct Market {
 /// What the file and the flags ask for.
 #[derive(Debug, Clone)]
 pub struct Wish<'a> {
+    /// How it would be bought.
+    pub market: names::Market,
     /// Which types.
     pub types: &'a Types,
     /// With [`Types::Cheapest`]: exactly so many GPUs.
     pub gpus: u32,
     /// With [`Types::Cheapest`]: GPU memory at the least.
     pub gpu_memory: Gib,
+    /// vCPUs at the least.
+    pub vcpus: Option<u32>,
+    /// Memory at the least.
+    pub memory: Option<Gib>,
+    /// Never these.
+    pub exclude: &'a [TypePattern],
     /// The cap.
     pub max_price: Option<Usd>,
     /// `--zone`.
@@ -88,7 +107,35 @@ pub struct Offer {
     pub market: names::Market,
 }
 
-/// One pool that was not taken.
+/// Why a pool was not taken, as one word for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The file excludes the type.
+    Excluded,
+    /// Too few vCPUs.
+    Vcpus,
+    /// Too little memory.
+    Memory,
+    /// No CUDA on its GPUs.
+    Gpu,
+    /// Another architecture than the image's.
+    Architecture,
+    /// Not sold on Spot.
+    NotOnSpot,
+    /// Not offered in the zone.
+    NotOffered,
+    /// No price row, and no cap to try it under.
+    NoPrice,
+    /// Above the cap.
+    MaxPrice,
+    /// The account's quota has no room for it.
+    Quota,
+    /// AWS refused it in this run.
+    Refused,
+}
+
+/// One pool that was not taken, or one type in all its zones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rejection {
     /// Instance type.
@@ -96,10 +143,14 @@ pub struct Rejection {
     pub instance_type: String,
     /// Zone; `None`: in none at all.
     pub zone: Option<Zone>,
-    /// Its price, where known.
+    /// On Spot or on demand.
+    pub market: names::Market,
+    /// Its price, where known; of a type in all its zones the lowest.
     pub price: Option<Usd>,
     /// One sentence.
     pub reason: String,
+    /// The same as a word.
+    pub cause: Cause,
     /// AWS's error code, where AWS refused it.
     pub code: Option<String>,
     /// The exit status it argues for.
@@ -114,31 +165,76 @@ pub struct Ranking {
     pub offers: Vec<Offer>,
     /// Everything else that was looked at.
     pub rejected: Vec<Rejection>,
+    /// How the account stands to the quotas, as far as it was read.
+    pub quotas: Vec<Standing>,
 }
 
 /// GPUs of this maker run CUDA, which every image of ours and `docker --gpus` are about.
-const CUDA_MAKER: &str = "NVIDIA";
+pub(crate) const CUDA_MAKER: &str = "NVIDIA";
 
-impl Wish<'_> {
+impl<'a> Wish<'a> {
+    /// What the file asks for, on an image of this architecture.
+    #[must_use]
+    pub fn of(instance: &'a Instance, architecture: &'a str) -> Self {
+        Self {
+            market: names::Market::Spot,
+            types: &instance.types,
+            gpus: instance.gpus,
+            gpu_memory: instance.gpu_memory,
+            vcpus: instance.vcpus,
+            memory: instance.memory,
+            exclude: &instance.exclude,
+            max_price: instance.max_price,
+            zone: None,
+            architecture,
+        }
+    }
+
+    /// Whether the type has the GPUs that are asked for: what does not is simply another machine.
     fn admits(&self, candidate: &InstanceType) -> bool {
         match self.types {
             Types::Listed(names) => names.contains(&candidate.name),
-            Types::Cheapest => {
-                candidate.gpus == self.gpus
-                    && candidate.gpu_memory_mib >= self.gpu_memory.mib()
-                    && candidate.gpu_maker.as_deref() == Some(CUDA_MAKER)
-                    && candidate.spot
-            }
+            Types::Cheapest => candidate.gpus == self.gpus && candidate.gpu_memory_mib >= self.gpu_memory.mib(),
         }
+    }
+
+    /// Why the type cannot be taken in any zone.
+    fn unfit(&self, candidate: &InstanceType) -> Option<(Cause, String)> {
+        if let Some(pattern) = self.exclude.iter().find(|pattern| pattern.fits(&candidate.name)) {
+            return Some((Cause::Excluded, format!("excluded by `{pattern}`")));
+        }
+        match (self.types, candidate.gpu_maker.as_deref()) {
+            (Types::Listed(_), _) | (_, Some(CUDA_MAKER)) => {}
+            (_, Some(maker)) => return Some((Cause::Gpu, format!("its GPU is made by {maker} and runs no CUDA"))),
+            (_, None) => return Some((Cause::Gpu, "AWS does not say that its GPU runs CUDA".to_owned())),
+        }
+        if let Some(least) = self.vcpus.filter(|least| candidate.vcpus < *least) {
+            return Some((Cause::Vcpus, format!("has {} vCPUs, and `vcpus` asks for {least}", candidate.vcpus)));
+        }
+        if let Some(least) = self.memory.filter(|least| candidate.memory_mib < least.mib()) {
+            let has = memory(candidate.memory_mib);
+            return Some((Cause::Memory, format!("has {has} of memory, and `memory` asks for {least}")));
+        }
+        if !candidate.architectures.iter().any(|name| name == self.architecture) {
+            let runs = candidate.architectures.join(", ");
+            return Some((Cause::Architecture, format!("runs {runs}, the image is {}", self.architecture)));
+        }
+        let is_sold = candidate.spot || self.market == names::Market::OnDemand;
+        (!is_sold).then(|| (Cause::NotOnSpot, "not sold on Spot".to_owned()))
     }
 }
 
-/// Ranks the pools.
+/// Small machines have half a GiB.
+fn memory(mib: u64) -> String {
+    if mib.is_multiple_of(1024) { format!("{}GiB", mib / 1024) } else { format!("{mib}MiB") }
+}
+
+/// Ranks the pools. `quotas` is what is known of the account's; what is not known rejects nothing, and AWS has the word.
 ///
 /// # Errors
 /// A listed type or the wished zone does not exist: exit 2, with a "did you mean".
-pub fn rank(wish: &Wish<'_>, market: &Market, subnets: &[Subnet]) -> Result<Ranking> {
-    let zones = zones(subnets);
+pub fn rank(wish: &Wish<'_>, market: &Market, subnets: &[Subnet], quotas: &[Standing]) -> Result<Ranking> {
+    let mut zones = zones(subnets);
     if let Some(zone) = wish.zone
         && !zones.contains_key(zone)
     {
@@ -149,49 +245,55 @@ pub fn rank(wish: &Wish<'_>, market: &Market, subnets: &[Subnet]) -> Result<Rank
         ));
         return Err(suggest(error, &zone.0, known));
     }
-    let mut ranking = Ranking::default();
+    zones.retain(|zone, _| wish.zone.is_none_or(|wished| wished == *zone));
+    let mut ranking = Ranking { quotas: quotas.to_vec(), ..Ranking::default() };
     for candidate in market.types.iter().filter(|candidate| wish.admits(candidate)) {
-        let refuse = |zone: Option<&Zone>, price, reason: String| Rejection {
+        let pool = |zone: &Zone| (candidate.name.clone(), zone.clone());
+        let price_in = |zone: &Zone| market.prices.get(&pool(zone)).copied();
+        let is_offered = |zone: &Zone| market.offered.contains(&pool(zone));
+        let refuse = |zone: Option<&Zone>, price, (cause, reason): (Cause, String)| Rejection {
             instance_type: candidate.name.clone(),
             zone: zone.cloned(),
+            market: wish.market,
             price,
             reason,
+            cause,
             code: None,
-            kind: Kind::Capacity,
+            kind: if cause == Cause::Quota { Kind::Quota } else { Kind::Capacity },
         };
-        if !candidate.architectures.iter().any(|name| name == wish.architecture) {
-            let runs = candidate.architectures.join(", ");
-            ranking.rejected.push(refuse(None, None, format!("runs {runs}, the image is {}", wish.architecture)));
+        if let Some(why) = wish.unfit(candidate) {
+            let price = zones.keys().filter(|zone| is_offered(zone)).filter_map(|zone| price_in(zone)).min();
+            ranking.rejected.push(refuse(None, price, why));
             continue;
         }
-        if !candidate.spot {
-            ranking.rejected.push(refuse(None, None, "not sold on Spot".to_owned()));
-            continue;
-        }
-        for (zone, subnet) in zones.iter().filter(|(zone, _)| wish.zone.is_none_or(|wished| wished == **zone)) {
-            let pool = (candidate.name.clone(), (*zone).clone());
-            let price = market.prices.get(&pool).copied();
-            if !market.offered.contains(&pool) {
-                ranking.rejected.push(refuse(Some(zone), None, "not offered in this zone".to_owned()));
-                continue;
-            }
-            match (price, wish.max_price) {
+        let full = no_room(candidate, wish.market, quotas);
+        for (zone, subnet) in &zones {
+            let price = price_in(zone).filter(|_| is_offered(zone));
+            let why = match (price, wish.max_price) {
+                _ if !is_offered(zone) => Some((Cause::NotOffered, "not offered in this zone".to_owned())),
                 (Some(price), Some(cap)) if price > cap => {
-                    let reason = format!("{price} USD an hour is above the cap of {cap}");
-                    ranking.rejected.push(refuse(Some(zone), Some(price), reason));
+                    Some((Cause::MaxPrice, format!("{price} USD an hour is above the cap of {cap}")))
+                }
+                // AWS enforces no cap on demand: what it would cost must be known.
+                (None, _) if wish.market == names::Market::OnDemand => {
+                    Some((Cause::NoPrice, "AWS's price list names no price".to_owned()))
                 }
                 // Without a price row nobody knows what it would cost; with a cap AWS refuses what is dearer.
-                (None, None) => {
-                    let reason = "AWS names no Spot price here; set `max_price` to try it all the same".to_owned();
-                    ranking.rejected.push(refuse(Some(zone), None, reason));
-                }
-                _ => ranking.offers.push(Offer {
+                (None, None) => Some((
+                    Cause::NoPrice,
+                    "AWS names no Spot price here; set `max_price` to try it all the same".to_owned(),
+                )),
+                _ => full.clone().map(|reason| (Cause::Quota, reason)),
+            };
+            match why {
+                Some(why) => ranking.rejected.push(refuse(Some(zone), price, why)),
+                None => ranking.offers.push(Offer {
                     instance_type: candidate.name.clone(),
                     zone: (*zone).clone(),
                     subnet: subnet.id.clone(),
                     price,
                     vcpus: candidate.vcpus,
-                    market: names::Market::Spot,
+                    market: wish.market,
                 }),
             }
         }
@@ -202,6 +304,26 @@ pub fn rank(wish: &Wish<'_>, market: &Market, subnets: &[Subnet]) -> Result<Rank
         key(a).cmp(&key(b))
     });
     Ok(ranking)
+}
+
+/// Why the account's quota lets not even one of this type be launched, where that is known. More than one may be wished for:
+/// as many are launched as fit, and AWS refuses the next.
+fn no_room(candidate: &InstanceType, market: names::Market, quotas: &[Standing]) -> Option<String> {
+    let quota = quota::of(&candidate.name, market)?;
+    let standing = quotas.iter().find(|standing| standing.quota == quota)?;
+    if standing.suffices(candidate.vcpus)? {
+        return None;
+    }
+    let in_use = standing.in_use().map_or_else(String::new, |in_use| format!(", {in_use} in use"));
+    Some(format!(
+        "the account's {} quota {} ({}) is {} vCPUs{in_use}: {} needs {}",
+        market.words(),
+        quota.code,
+        quota.name,
+        standing.limit?,
+        candidate.name,
+        candidate.vcpus
+    ))
 }
 
 /// Price first; then the smaller machine, then names, so that two runs on one market agree on the order.
@@ -242,176 +364,5 @@ pub fn suggest<'a>(error: Error, word: &str, known: impl Iterator<Item = &'a str
     }
 }
 
-/// The failure when nothing is left to try: quota when any fell to quota, else capacity; with the price it would need
-/// when the cap was what stood in the way.
-#[must_use]
-pub fn none_left(ranking: &Ranking, region: &str) -> Error {
-    let quota = ranking.rejected.iter().find(|rejection| rejection.kind == Kind::Quota);
-    if let Some(quota) = quota {
-        let mut error = Error::new(Kind::Quota, quota.reason.clone());
-        error.code.clone_from(&quota.code);
-        return error.hint("the quota is the account's own limit, not AWS's stock; an increase is free and can take hours: https://console.aws.amazon.com/servicequotas/home/services/ec2/quotas");
-    }
-    if ranking.rejected.is_empty() {
-        return Error::new(Kind::Capacity, format!("no instance type in {region} is what the file asks for"));
-    }
-    let refused = ranking.rejected.iter().find(|rejection| rejection.code.is_some());
-    let is_about_price =
-        |rejection: &Rejection| rejection.code.as_deref().is_none_or(|code| code == "SpotMaxPriceTooLow");
-    let only_price = refused.is_some() && ranking.rejected.iter().all(is_about_price);
-    let dearer =
-        ranking.rejected.iter().filter(|rejection| rejection.code.is_none()).find_map(|r| r.price.map(|p| (r, p)));
-    let zone = |rejection: &Rejection| rejection.zone.as_ref().map_or_else(|| region.to_owned(), ToString::to_string);
-    let mut error = match (refused, dearer) {
-        (Some(_), None) if only_price => Error::new(
-            Kind::Capacity,
-            format!("nothing under the price cap in any of {} pools tried in {region}", tried(ranking)),
-        ),
-        (Some(_), _) if !only_price => {
-            Error::new(Kind::Capacity, format!("no Spot capacity in any of {} pools tried in {region}", tried(ranking)))
-        }
-        (_, Some((cheapest, price))) => Error::new(
-            Kind::Capacity,
-            format!(
-                "nothing under the price cap: the cheapest is {} in {} at {price} USD an hour",
-                cheapest.instance_type,
-                zone(cheapest)
-            ),
-        ),
-        (_, None) => {
-            Error::new(Kind::Capacity, format!("no Spot offer in {region} fits the file, the subnets and the image"))
-        }
-    };
-    if let Some(refused) = refused {
-        error.code.clone_from(&refused.code);
-    }
-    let mut reasons: Vec<String> = Vec::new();
-    for rejection in ranking.rejected.iter().filter(|rejection| rejection.code.is_some() || dearer.is_none()) {
-        let reason = format!("{} in {}: {}", rejection.instance_type, zone(rejection), rejection.reason);
-        if reasons.len() < SHOWN_REASONS && !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    error.hints.extend(reasons);
-    if let Some((cheapest, price)) = dearer {
-        error = error.hint(format!("{} in {} would take --max-price {price}", cheapest.instance_type, zone(cheapest)));
-    }
-    error
-}
-
-/// A person reads a few; JSON has them all.
-const SHOWN_REASONS: usize = 6;
-
-fn tried(ranking: &Ranking) -> usize {
-    ranking.rejected.iter().filter(|rejection| rejection.code.is_some()).count()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn a_type(name: &str, gpus: u32, gib: u64, maker: &str, architecture: &str) -> InstanceType {
-        InstanceType {
-            name: name.to_owned(),
-            vcpus: 4,
-            gpus,
-            gpu_memory_mib: gib * 1024,
-            gpu: None,
-            gpu_maker: Some(maker.to_owned()),
-            architectures: vec![architecture.to_owned()],
-            spot: true,
-        }
-    }
-
-    fn zone(letter: &str) -> Zone {
-        Zone(format!("us-east-1{letter}"))
-    }
-
-    fn subnet(letter: &str, free_addresses: u32) -> Subnet {
-        Subnet { id: format!("subnet-{letter}{free_addresses}"), zone: zone(letter), free_addresses }
-    }
-
-    /// `g4dn` costs 0.20 in a and 0.10 in b; `g5` 0.30 in a and has no price in b; the rest falls out.
-    fn market() -> Market {
-        let types = vec![
-            a_type("g4dn.xlarge", 1, 16, "NVIDIA", "x86_64"),
-            a_type("g5.xlarge", 1, 22, "NVIDIA", "x86_64"),
-            a_type("g5g.xlarge", 1, 16, "NVIDIA", "arm64"),
-            a_type("g4ad.xlarge", 1, 16, "AMD", "x86_64"),
-            a_type("g6f.large", 0, 2, "NVIDIA", "x86_64"),
-            a_type("g4dn.12xlarge", 4, 64, "NVIDIA", "x86_64"),
-        ];
-        let offered = types.iter().flat_map(|t| [(t.name.clone(), zone("a")), (t.name.clone(), zone("b"))]).collect();
-        let price = |name: &str, letter, micros| ((name.to_owned(), zone(letter)), Usd::from_micros(micros));
-        let prices = BTreeMap::from([
-            price("g4dn.xlarge", "a", 200_000),
-            price("g4dn.xlarge", "b", 100_000),
-            price("g5.xlarge", "a", 300_000),
-        ]);
-        Market { types, offered, prices }
-    }
-
-    fn wish(types: &Types) -> Wish<'_> {
-        Wish { types, gpus: 1, gpu_memory: Gib(16), max_price: None, zone: None, architecture: "x86_64" }
-    }
-
-    fn names(ranking: &Ranking) -> Vec<String> {
-        ranking.offers.iter().map(|offer| format!("{}@{}", offer.instance_type, offer.subnet)).collect()
-    }
-
-    #[test]
-    fn the_cheapest_pool_comes_first_and_every_other_has_its_reason() {
-        let subnets = [subnet("a", 5), subnet("b", 5), subnet("b", 9)];
-        let ranking = rank(&wish(&Types::Cheapest), &market(), &subnets).unwrap();
-        assert_eq!(names(&ranking), ["g4dn.xlarge@subnet-b9", "g4dn.xlarge@subnet-a5", "g5.xlarge@subnet-a5"]);
-        let reasons: Vec<_> = ranking.rejected.iter().map(|r| format!("{}: {}", r.instance_type, r.reason)).collect();
-        assert_eq!(
-            reasons,
-            [
-                "g5.xlarge: AWS names no Spot price here; set `max_price` to try it all the same",
-                "g5g.xlarge: runs arm64, the image is x86_64",
-            ]
-        );
-    }
-
-    #[test]
-    fn an_offer_without_a_price_is_tried_last_and_only_under_a_cap() {
-        let subnets = [subnet("a", 5), subnet("b", 5)];
-        let capped = Wish { max_price: Some(Usd::from_micros(250_000)), ..wish(&Types::Cheapest) };
-        let ranking = rank(&capped, &market(), &subnets).unwrap();
-        assert_eq!(names(&ranking), ["g4dn.xlarge@subnet-b5", "g4dn.xlarge@subnet-a5", "g5.xlarge@subnet-b5"]);
-        assert_eq!(ranking.rejected[0].reason, "0.30 USD an hour is above the cap of 0.25");
-    }
-
-    #[test]
-    fn a_cap_below_everything_names_the_price_it_would_take() {
-        let listed = Types::Listed(vec!["g5.xlarge".to_owned()]);
-        let capped = Wish { max_price: Some(Usd::from_micros(1)), ..wish(&listed) };
-        let error = none_left(&rank(&capped, &market(), &[subnet("a", 5)]).unwrap(), "us-east-1");
-        assert_eq!(error.kind, Kind::Capacity);
-        assert_eq!(error.hints, ["g5.xlarge in us-east-1a would take --max-price 0.30"]);
-    }
-
-    #[test]
-    fn a_zone_that_is_not_there_is_a_mistake_with_a_suggestion() {
-        let elsewhere = zone("c");
-        let error =
-            rank(&Wish { zone: Some(&elsewhere), ..wish(&Types::Cheapest) }, &market(), &[subnet("a", 5)]).unwrap_err();
-        assert_eq!((error.kind, error.hints), (Kind::Usage, vec!["did you mean us-east-1a".to_owned()]));
-    }
-
-    #[test]
-    fn quota_wins_over_capacity_when_nothing_is_left() {
-        let rejection = |kind, code: &str| Rejection {
-            instance_type: "g4dn.xlarge".to_owned(),
-            zone: None,
-            price: None,
-            reason: code.to_owned(),
-            code: Some(code.to_owned()),
-            kind,
-        };
-        let rejected = vec![rejection(Kind::Capacity, "Insufficient"), rejection(Kind::Quota, "Max")];
-        let error = none_left(&Ranking { offers: Vec::new(), rejected }, "us-east-1");
-        assert_eq!((error.kind, error.code.as_deref()), (Kind::Quota, Some("Max")));
-    }
-}
+mod tests;

@@ -83,6 +83,8 @@ pub struct Worker {
     pub phase: Option<String>,
     /// Seconds after launch of each phase, as the box wrote them.
     pub timeline: Option<String>,
+    /// When somebody ended it; `None`: it lives, or EC2 does not say.
+    pub ended_at: Option<Timestamp>,
     /// Why it ended, EC2's code.
     pub state_reason: Option<String>,
     /// EC2's sentence to that.
@@ -248,6 +250,7 @@ pub(crate) mod tests {
             lifetime: None,
             phase: None,
             timeline: None,
+            ended_at: None,
             state_reason: None,
             state_message: None,
         }

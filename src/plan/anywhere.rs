@@ -19,20 +19,14 @@ pub struct Allowed {
 /// # Errors
 /// A listed type that does not exist.
 pub fn anywhere(spec: &Spec, market: &Market) -> Result<Allowed> {
-    let instance = &spec.instance;
-    let wish = Wish {
-        types: &instance.types,
-        gpus: instance.gpus,
-        gpu_memory: instance.gpu_memory,
-        // No cap keeps out a pool; that it has none would keep out those without a price.
-        max_price: Some(Usd::from_micros(i64::MAX)),
-        zone: None,
-        architecture: architecture(&instance.types, &market.types),
-    };
+    // No cap keeps out a pool; that it has none would keep out those without a price.
+    let any_price = Some(Usd::from_micros(i64::MAX));
+    let architecture = architecture(&spec.instance, &market.types);
+    let wish = Wish { max_price: any_price, ..Wish::of(&spec.instance, architecture) };
     let zones = market.offered.iter().map(|(_, zone)| zone);
     let subnets: Vec<Subnet> =
         zones.map(|zone| Subnet { id: String::new(), zone: zone.clone(), free_addresses: 1 }).collect();
-    let offers = rank(&wish, market, &subnets)?.offers;
+    let offers = rank(&wish, market, &subnets, &[])?.offers;
     let is_allowed = |found: &&InstanceType| offers.iter().any(|offer| offer.instance_type == found.name);
     let types = market.types.iter().filter(is_allowed).cloned().collect();
     Ok(Allowed { types, offers })

@@ -5,7 +5,9 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::Report;
+use super::choice;
 use super::table::table;
+use super::workers::Bound;
 use crate::decide::offers::{Offer, Rejection};
 use crate::resource::parameters::Row;
 use crate::resource::{Action, Change};
@@ -30,6 +32,9 @@ pub struct Plan {
     pub offers: Vec<Offer>,
     /// Offers that fell out.
     pub rejected: Vec<Rejection>,
+    /// What the workers that `up` would launch cost, at the first offer's price.
+    #[serde(flatten)]
+    pub bound: Bound,
     /// What else to know.
     pub notes: Vec<String>,
 }
@@ -40,13 +45,19 @@ impl Report for Plan {
         if !self.offers.is_empty() {
             let rows = self.offers.iter().take(SHOWN).map(|offer| {
                 let price = offer.price.map_or_else(|| "unknown".to_owned(), |price| price.to_string());
-                vec![offer.instance_type.clone(), offer.zone.to_string(), price, offer.subnet.clone()]
+                let market = offer.market.as_str().to_owned();
+                vec![offer.instance_type.clone(), offer.zone.to_string(), market, price, offer.subnet.clone()]
             });
             text.push('\n');
-            text.push_str(&table(&["offer", "zone", "usd/h", "subnet"], rows, color));
+            text.push_str(&table(&["offer", "zone", "market", "usd/h", "subnet"], rows, color));
             if self.offers.len() > SHOWN {
                 let _ = writeln!(text, "and {} more", self.offers.len() - SHOWN);
             }
+        }
+        let taken = self.offers.first().and_then(|offer| offer.price);
+        let rest = choice::not_taken(&self.rejected, taken, color);
+        if !rest.is_empty() {
+            let _ = write!(text, "\n{rest}");
         }
         let _ = match (self.launches, self.offers.first()) {
             (0, _) => writeln!(text, "\n`up` would launch nothing: as many workers live as are wished"),
@@ -56,6 +67,7 @@ impl Report for Plan {
             }
             (_, None) => writeln!(text, "\n`up` would find nothing to launch"),
         };
+        text.push_str(&self.bound.text());
         text
     }
 

@@ -1,17 +1,19 @@
 //! Workers as users see them, and the documents of `up`, `status`, `down` and `destroy`.
 
-use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Report;
+use super::choice;
 use super::table::table;
+use crate::decide::cost::{Hourly, Ledger, WorstCase};
 use crate::decide::names::Market;
 use crate::decide::offers::Rejection;
 use crate::decide::workers::{State, Worker};
 use crate::resource::{Change, Kind};
-use crate::spec::{Usd, Zone};
+use crate::spec::{Period, Usd};
 
 /// A worker's row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,9 +31,11 @@ pub struct Row {
     pub state: State,
     /// What the box says of itself; absent until it does.
     pub phase: Option<String>,
-    /// The pool's price now.
+    /// The instance's price now; absent when nobody names one, and for what has ended.
     pub price_per_hour: Option<Usd>,
-    /// Price now times age: an estimate.
+    /// All that it costs an hour, part by part; absent for what has ended.
+    pub hourly: Option<Hourly>,
+    /// Instance, volume and public address since the launch, along the price history: an estimate.
     pub cost_so_far: Option<Usd>,
     /// Public IPv4 address.
     pub public_ip: Option<String>,
@@ -45,16 +49,11 @@ pub struct Row {
     pub launched_now: bool,
 }
 
-/// Current prices by pool.
-pub type Prices = BTreeMap<(String, Zone), Usd>;
-
 impl Row {
     /// The row of a worker at this moment.
     #[must_use]
-    pub fn new(worker: &Worker, prices: &Prices, now: Timestamp, launched_now: bool) -> Self {
-        let pool = (worker.instance_type.clone(), Zone(worker.zone.clone()));
-        let price = (worker.market == Market::Spot).then(|| prices.get(&pool).copied()).flatten();
-        let age = now.duration_since(worker.launched_at).max(jiff::SignedDuration::ZERO).unsigned_abs();
+    pub fn new(worker: &Worker, ledger: &Ledger, now: Timestamp, launched_now: bool) -> Self {
+        let hourly = (!worker.state.is_over()).then(|| ledger.hourly(worker));
         Self {
             id: worker.id.clone(),
             instance_type: worker.instance_type.clone(),
@@ -62,8 +61,9 @@ impl Row {
             market: worker.market,
             state: worker.state,
             phase: worker.phase.clone(),
-            price_per_hour: price,
-            cost_so_far: price.map(|price| price.over(age)),
+            price_per_hour: hourly.and_then(|hourly| hourly.instance),
+            hourly,
+            cost_so_far: ledger.spent(worker, now),
             public_ip: worker.public_ip.clone(),
             launched_at: rfc3339(worker.launched_at),
             expires_at: worker.expires_at().map(rfc3339),
@@ -88,8 +88,8 @@ fn rows(workers: &[Row], color: bool) -> String {
             row.market.as_str().to_owned(),
             row.state.as_str().to_owned(),
             or_dash(row.phase.clone()),
-            or_dash(row.price_per_hour.map(|price| price.to_string())),
-            or_dash(row.cost_so_far.map(|cost| cost.to_string())),
+            or_dash(row.hourly.and_then(|hourly| hourly.total()).map(|price| price.rounded_rate().to_string())),
+            or_dash(row.cost_so_far.map(|cost| cost.rounded().to_string())),
             row.launched_at.clone(),
             or_dash(row.expires_at.clone()),
             or_dash(row.public_ip.clone()),
@@ -111,13 +111,52 @@ fn rows(workers: &[Row], color: bool) -> String {
     table(&headings, lines, color)
 }
 
-/// The most that one worker can cost.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct WorstCase {
-    /// The latest hard end, counted from launch.
-    pub hours: f64,
-    /// Price now times the hard end, of all workers together.
-    pub usd: Usd,
+/// What some workers cost, and what they can cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Bound {
+    /// All of them together, an hour; absent when there is none.
+    pub hourly: Option<Hourly>,
+    /// If all of them are forgotten; absent when one has no hard end, or a price is not known.
+    pub worst_case: Option<WorstCase>,
+}
+
+impl Bound {
+    /// Of workers that cost so much an hour and end by themselves then.
+    #[must_use]
+    pub fn of(workers: &[(Hourly, Option<Period>)]) -> Self {
+        let hourly = (!workers.is_empty()).then(|| workers.iter().map(|(hourly, _)| *hourly).sum());
+        Self { hourly, worst_case: WorstCase::of(workers.iter().copied()) }
+    }
+
+    /// Of the workers that live.
+    #[must_use]
+    pub fn of_live<'a>(workers: impl IntoIterator<Item = &'a Worker>, ledger: &Ledger) -> Self {
+        let live = workers.into_iter().filter(|worker| worker.state.is_live());
+        Self::of(&live.map(|worker| (ledger.hourly(worker), worker.lifetime)).collect::<Vec<_>>())
+    }
+
+    /// Two lines for people; none where nothing costs anything.
+    #[must_use]
+    pub fn text(&self) -> String {
+        const DAY: std::time::Duration = std::time::Duration::from_hours(24);
+        let Some(hourly) = self.hourly else { return String::new() };
+        let mut text = format!("it costs      {}\n", hourly.words());
+        let _ = match (self.worst_case, hourly.total()) {
+            (Some(worst), _) => writeln!(
+                text,
+                "if forgotten  {} USD: it ends itself {} h after its launch, prices as now",
+                worst.usd.rounded(),
+                worst.hours
+            ),
+            (None, Some(total)) => writeln!(
+                text,
+                "if forgotten  {} USD a day, without an end: a hard end is off (lifetime, --ttl)",
+                total.over(DAY).rounded()
+            ),
+            (None, None) => writeln!(text, "if forgotten  unknown, since a price is"),
+        };
+        text
+    }
 }
 
 /// `up`.
@@ -135,22 +174,9 @@ pub struct Up {
     pub workers: Vec<Row>,
     /// Offers that were not taken.
     pub rejected: Vec<Rejection>,
-    /// If all of them are forgotten.
-    pub worst_case: Option<WorstCase>,
-}
-
-impl WorstCase {
-    /// Of these workers together, each until its own hard end; none where one has no hard end or no price.
-    #[must_use]
-    pub fn of<'a>(workers: impl IntoIterator<Item = (&'a Worker, &'a Row)>) -> Option<Self> {
-        let mut worst = Self { hours: 0.0, usd: Usd::default() };
-        for (worker, row) in workers {
-            let (lifetime, price) = (worker.lifetime?, row.price_per_hour?);
-            worst.hours = worst.hours.max(f64::from(lifetime.as_secs()) / 3600.0);
-            worst.usd = worst.usd + price.over(lifetime.duration());
-        }
-        (worst.hours > 0.0).then_some(worst)
-    }
+    /// What they cost.
+    #[serde(flatten)]
+    pub bound: Bound,
 }
 
 impl Report for Up {
@@ -159,13 +185,18 @@ impl Report for Up {
         if !self.workers.is_empty() {
             text.push_str(&rows(&self.workers, color));
         }
-        if let Some(worst) = &self.worst_case {
-            use std::fmt::Write;
-            let _ = writeln!(
-                text,
-                "\nif forgotten: ends itself after {} h, instances {} USD at today's price",
-                worst.hours, worst.usd
-            );
+        let new = self.workers.iter().filter(|row| row.launched_now);
+        let taken = new.clone().filter_map(|row| row.price_per_hour).max();
+        if new.count() > 0 {
+            let rest = choice::passed_over(&self.rejected, taken, color);
+            if !rest.is_empty() {
+                text.push('\n');
+                text.push_str(&rest);
+            }
+        }
+        if self.bound.hourly.is_some() {
+            text.push('\n');
+            text.push_str(&self.bound.text());
         }
         text
     }
@@ -197,6 +228,9 @@ pub struct Status {
     pub workers: Vec<Row>,
     /// What else exists; it costs nothing.
     pub resources: Vec<Resource>,
+    /// What the workers cost.
+    #[serde(flatten)]
+    pub bound: Bound,
 }
 
 impl Report for Status {
@@ -207,6 +241,10 @@ impl Report for Status {
             rows(&self.workers, color)
         };
         text.push('\n');
+        if self.bound.hourly.is_some() {
+            text.push_str(&self.bound.text());
+            text.push('\n');
+        }
         if self.resources.is_empty() {
             text.push_str("nothing of it exists\n");
         } else {
@@ -223,68 +261,43 @@ impl Report for Status {
     }
 }
 
-/// One stack in the region.
+/// What a worker has cost when it was told to end: an estimate, the bill is AWS's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stack {
-    /// Its name.
-    pub stack: String,
-    /// Live workers.
-    pub workers: usize,
-    /// What they cost an hour now; absent when a price is unknown.
-    pub usd_per_hour: Option<Usd>,
-    /// The first expiry.
-    pub next_expiry: Option<String>,
+pub struct Bill {
+    /// `i-…`.
+    pub id: String,
+    /// Instance type.
+    #[serde(rename = "type")]
+    pub instance_type: String,
+    /// Spot or on-demand.
+    pub market: Market,
+    /// RFC 3339.
+    pub launched_at: String,
+    /// How long it lived.
+    pub lived: Period,
+    /// Instance along the price history, volume and public address; absent when a price is not known.
+    pub usd: Option<Usd>,
 }
 
-/// `status --stacks`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Stacks {
-    /// The region.
-    pub region: String,
-    /// By name.
-    pub stacks: Vec<Stack>,
-}
-
-impl Report for Stacks {
-    fn text(&self, color: bool) -> String {
-        if self.stacks.is_empty() {
-            return format!("no stack in {}\n", self.region);
-        }
-        let lines = self.stacks.iter().map(|stack| {
-            vec![
-                stack.stack.clone(),
-                stack.workers.to_string(),
-                stack.usd_per_hour.map_or_else(|| "-".to_owned(), |price| price.to_string()),
-                stack.next_expiry.clone().unwrap_or_else(|| "-".to_owned()),
-            ]
-        });
-        table(&["stack", "workers", "usd/h", "next expiry"], lines, color)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.stacks.is_empty()
-    }
-}
-
-impl Stacks {
-    /// Counts the workers of each stack.
+impl Bill {
+    /// Of a worker at this moment.
     #[must_use]
-    pub fn new(region: &str, found: &BTreeMap<String, Vec<Worker>>, prices: &Prices, now: Timestamp) -> Self {
-        let stacks = found
-            .iter()
-            .map(|(stack, workers)| {
-                let live: Vec<&Worker> = workers.iter().filter(|worker| worker.state.is_live()).collect();
-                let rows: Vec<Row> = live.iter().map(|worker| Row::new(worker, prices, now, false)).collect();
-                let prices: Option<Vec<Usd>> = rows.iter().map(|row| row.price_per_hour).collect();
-                Stack {
-                    stack: stack.clone(),
-                    workers: rows.len(),
-                    usd_per_hour: prices.map(|prices| prices.into_iter().sum()),
-                    next_expiry: live.iter().filter_map(|worker| worker.expires_at()).min().map(rfc3339),
-                }
-            })
-            .collect();
-        Self { region: region.to_owned(), stacks }
+    pub fn new(worker: &Worker, ledger: &Ledger, now: Timestamp) -> Self {
+        let lived = now.duration_since(worker.launched_at).as_secs();
+        Self {
+            id: worker.id.clone(),
+            instance_type: worker.instance_type.clone(),
+            market: worker.market,
+            launched_at: rfc3339(worker.launched_at),
+            lived: Period::from_secs(u32::try_from(lived.max(1)).unwrap_or(u32::MAX)),
+            usd: ledger.spent(worker, now),
+        }
+    }
+
+    fn words(&self) -> String {
+        let usd =
+            self.usd.map_or_else(|| "at an unknown price".to_owned(), |usd| format!("about {} USD", usd.rounded()));
+        format!("  {} {}, {usd}", self.instance_type, self.lived)
     }
 }
 
@@ -297,6 +310,8 @@ pub struct Down {
     pub region: String,
     /// Instances that were told to end.
     pub terminated: Vec<String>,
+    /// What each of them has cost, as far as it can be told.
+    pub bills: Vec<Bill>,
     /// Spot requests that were cancelled.
     pub cancelled: Vec<String>,
     /// Everything else that was removed.
@@ -305,10 +320,10 @@ pub struct Down {
 
 impl Report for Down {
     fn text(&self, _color: bool) -> String {
-        use std::fmt::Write;
         let mut text = String::new();
         for id in &self.terminated {
-            let _ = writeln!(text, "terminated  {id}");
+            let bill = self.bills.iter().find(|bill| bill.id == *id);
+            let _ = writeln!(text, "terminated  {id}{}", bill.map_or_else(String::new, Bill::words));
         }
         for id in &self.cancelled {
             let _ = writeln!(text, "cancelled   {id}");
@@ -317,6 +332,10 @@ impl Report for Down {
             let id = resource.id.as_ref().filter(|id| **id != resource.name);
             let id = id.map_or_else(String::new, |id| format!(" ({id})"));
             let _ = writeln!(text, "deleted     {} {}{id}", resource.kind.words(), resource.name);
+        }
+        let known: Option<Usd> = self.bills.iter().map(|bill| bill.usd).sum();
+        if let Some(known) = known.filter(|_| self.bills.len() > 1) {
+            let _ = writeln!(text, "in sum      about {} USD", known.rounded());
         }
         if text.is_empty() {
             let _ = writeln!(text, "nothing of `{}` in {}", self.stack, self.region);
@@ -329,96 +348,66 @@ impl Report for Down {
     }
 }
 
-/// A worker past its expiry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Expired {
-    /// The stack.
-    pub stack: String,
-    /// `i-…`.
-    pub id: String,
-    /// Instance type.
-    #[serde(rename = "type")]
-    pub instance_type: String,
-    /// RFC 3339.
-    pub expires_at: Option<String>,
-}
-
-impl Expired {
-    /// Of this stack's worker.
-    #[must_use]
-    pub fn new(stack: &str, worker: &Worker) -> Self {
-        Self {
-            stack: stack.to_owned(),
-            id: worker.id.clone(),
-            instance_type: worker.instance_type.clone(),
-            expires_at: worker.expires_at().map(rfc3339),
-        }
-    }
-}
-
-/// `reap`.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Reap {
-    /// The region.
-    pub region: String,
-    /// What has expired.
-    pub expired: Vec<Expired>,
-    /// Instances that were told to end.
-    pub terminated: Vec<String>,
-}
-
-impl Report for Reap {
-    fn text(&self, color: bool) -> String {
-        if self.expired.is_empty() {
-            return format!("no worker in {} is past its expiry\n", self.region);
-        }
-        let rows = self.expired.iter().map(|worker| {
-            let is_told = self.terminated.contains(&worker.id);
-            vec![
-                worker.stack.clone(),
-                worker.id.clone(),
-                worker.instance_type.clone(),
-                worker.expires_at.clone().unwrap_or_default(),
-                if is_told { "terminated" } else { "lives" }.to_owned(),
-            ]
-        });
-        table(&["stack", "worker", "type", "expired", ""], rows, color)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.expired.is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::decide::workers::tests::worker;
-    use crate::spec::Period;
+    use crate::spec::Zone;
+
+    fn ledger() -> Ledger {
+        let pool = ("g4dn.xlarge".to_owned(), Zone("us-east-1a".to_owned()));
+        Ledger {
+            region: "us-east-1".to_owned(),
+            spot: BTreeMap::from([(pool, vec![(Timestamp::UNIX_EPOCH, Usd::from_micros(200_000))])]),
+            ..Ledger::default()
+        }
+    }
 
     #[test]
     fn a_row_counts_cost_from_launch_and_expiry_from_the_lifetime() {
         let mut one = worker("i-1", State::Running, Some(0), 0);
         one.lifetime = Some(Period::from_secs(8 * 3600));
-        let prices =
-            BTreeMap::from([(("g4dn.xlarge".to_owned(), Zone("us-east-1a".to_owned())), Usd::from_micros(200_000))]);
-        let now = Timestamp::from_second(1800).unwrap();
-        let row = Row::new(&one, &prices, now, true);
+        let row = Row::new(&one, &ledger(), Timestamp::from_second(1800).unwrap(), true);
+        assert_eq!(row.price_per_hour, Some(Usd::from_micros(200_000)));
         assert_eq!(row.cost_so_far, Some(Usd::from_micros(100_000)));
         assert_eq!(row.launched_at, "1970-01-01T00:00:00Z");
         assert_eq!(row.expires_at.as_deref(), Some("1970-01-01T08:00:00Z"));
-        let mut short = one.clone();
-        short.lifetime = Some(Period::from_secs(3600));
-        let worst = WorstCase::of([(&one, &row), (&short, &row)]).unwrap();
-        assert_eq!(worst, WorstCase { hours: 8.0, usd: Usd::from_micros(1_800_000) });
+        one.state = State::Terminated;
+        let row = Row::new(&one, &ledger(), Timestamp::from_second(1800).unwrap(), true);
+        assert_eq!((row.price_per_hour, row.hourly), (None, None), "what has ended costs nothing");
     }
 
     #[test]
-    fn without_a_price_there_is_no_cost_and_no_worst_case() {
-        let mut one = worker("i-1", State::Running, None, 0);
-        one.lifetime = Some(Period::from_secs(1));
-        let row = Row::new(&one, &Prices::new(), Timestamp::UNIX_EPOCH, false);
-        assert_eq!((row.price_per_hour, row.cost_so_far), (None, None));
-        assert_eq!(WorstCase::of([(&one, &row)]), None);
+    fn a_bound_names_the_parts_and_says_when_there_is_no_end() {
+        let mut one = worker("i-1", State::Pending, Some(0), 0);
+        one.lifetime = Some(Period::from_secs(2 * 3600));
+        let mut ledger = ledger();
+        let disk = crate::decide::cost::Disk {
+            kind: "gp3".to_owned(),
+            size: crate::spec::Gib(73),
+            iops: None,
+            throughput: None,
+        };
+        ledger.disks.insert("i-1".to_owned(), vec![disk]);
+        let text = Bound::of_live([&one], &ledger).text();
+        assert_eq!(
+            text,
+            "it costs      0.213 USD an hour (instance 0.20, volume 0.008, public IPv4 0.005)\n\
+             if forgotten  0.43 USD: it ends itself 2 h after its launch, prices as now\n"
+        );
+        one.lifetime = None;
+        assert!(Bound::of_live([&one], &ledger).text().contains("5.11 USD a day, without an end"));
+        assert!(Bound::of_live([&one], &Ledger::default()).text().contains("unknown, since a price is"));
+        assert_eq!(Bound::of_live([], &ledger).text(), "");
+    }
+
+    #[test]
+    fn a_bill_is_what_it_cost_until_it_was_told_to_end() {
+        let one = worker("i-1", State::Running, Some(0), 0);
+        let bill = Bill::new(&one, &ledger(), Timestamp::from_second(5400).unwrap());
+        let report = Down { terminated: vec!["i-1".to_owned()], bills: vec![bill], ..Down::default() };
+        assert_eq!(report.text(false), "terminated  i-1  g4dn.xlarge 1h30m, about 0.30 USD\n");
     }
 }

@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use super::{ec2_tags, pairs};
 use crate::cloud::{Cloud, call, pages, poll};
 use crate::decide::classify::Class;
+use crate::decide::cost::Disk;
 use crate::decide::names::{self, Market};
 use crate::decide::workers::{State, Worker, duplicates};
 use crate::error::{Error, Kind, Result};
 use crate::market::filter;
-use crate::spec::WorkerName;
+use crate::spec::{Gib, WorkerName};
 
 pub mod launch;
 
@@ -93,9 +94,49 @@ fn read(instance: &Instance) -> Option<Worker> {
         lifetime: tag(names::TAG_LIFETIME).and_then(|value| value.parse().ok()),
         phase: tag(names::TAG_PHASE).map(str::to_owned),
         timeline: tag(names::TAG_TIMELINE).map(str::to_owned),
+        ended_at: instance.state_transition_reason().and_then(ended_at),
         state_reason: instance.state_reason().and_then(|reason| reason.code()).map(str::to_owned),
         state_message: instance.state_reason().and_then(|reason| reason.message()).map(str::to_owned),
     })
+}
+
+/// EC2 writes the moment into the reason of the transition, `User initiated (2026-11-24 13:05:00 GMT)`, and only there;
+/// for what AWS ends by itself it writes none.
+fn ended_at(reason: &str) -> Option<Timestamp> {
+    let time = reason.strip_suffix(" GMT)")?.rsplit_once('(')?.1;
+    let time = jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", time).ok()?;
+    jiff::tz::TimeZone::UTC.to_timestamp(time).ok()
+}
+
+/// The volumes of the stack's instances, or of all stacks', by instance.
+///
+/// # Errors
+/// A call's failure.
+pub async fn disks(cloud: &Cloud, stack: Option<&WorkerName>) -> Result<BTreeMap<String, Vec<Disk>>> {
+    let by = match stack {
+        Some(stack) => filter(&format!("tag:{}", names::TAG_STACK), [stack.as_str()]),
+        None => filter("tag-key", [names::TAG_STACK]),
+    };
+    let request = cloud.ec2.describe_volumes().filters(by);
+    let found = pages("DescribeVolumes", request.into_paginator().send())
+        .await
+        .map_err(|failure| failure.doing("looking for the workers' volumes"))?;
+    let mut disks: BTreeMap<String, Vec<Disk>> = BTreeMap::new();
+    for volume in found.iter().flat_map(|page| page.volumes()) {
+        let size = volume.size().and_then(|size| u32::try_from(size).ok()).map(Gib);
+        let (Some(kind), Some(size)) = (volume.volume_type(), size) else { continue };
+        let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
+        let disk = Disk {
+            kind: kind.as_str().to_owned(),
+            size,
+            iops: number(volume.iops()),
+            throughput: number(volume.throughput()),
+        };
+        for instance in volume.attachments().iter().filter_map(|attachment| attachment.instance_id()) {
+            disks.entry(instance.to_owned()).or_default().push(disk.clone());
+        }
+    }
+    Ok(disks)
 }
 
 /// Ends the workers that are one too many in their slot, and answers their ids. Whoever sees such a pair does this: both

@@ -14,6 +14,9 @@ use super::service_quotas::Fate;
 use super::world::World;
 
 mod account;
+mod standing;
+
+pub use standing::{Account, EbsKey};
 
 /// What `sandbox set` understands; shown in its help.
 pub const WORDS: &str = "\
@@ -23,6 +26,7 @@ Words:
   quota-answer HOW [after TIME]   how requests for more end that are filed from now on, and when (60s): approved, denied,
                                   not-approved, closed (and nothing raised), closed-granted (closed, and raised)
   dry TYPE ZONE | dry all         no capacity there; wet TYPE ZONE | wet all undoes it
+  dry-spot TYPE ZONE              none on Spot, while it can be had on demand; wet undoes it too
   price TYPE ZONE USD             another Spot price; price clear undoes it
   latency 50ms                    each call takes so long
   visibility 5s                   new instances and groups show themselves only then
@@ -35,6 +39,10 @@ Words:
   throttle on|off                 AWS's bucket sizes
   clock +3h | clock reset         moves the clock
   image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
+  spot-role none | spot-role made the account has no AWSServiceRoleForEC2Spot before its first Spot launch
+  ebs-key KEY [granted|ungranted] volumes are encrypted by default with alias/aws/ebs or a key's ARN; ebs-key none
+  free-plan on|off                the account is on the free plan, which has no GPU types
+  bucket NAME REGION              S3 has this bucket; no-bucket NAME undoes it
   clear                           good weather";
 
 /// The weather now.
@@ -49,6 +57,8 @@ pub struct Weather {
     pub profile_delay: Duration,
     /// Pools without capacity: type and zone, `*` for any.
     pub dry: BTreeSet<(String, String)>,
+    /// The same for Spot alone.
+    pub dry_spot: BTreeSet<(String, String)>,
     /// Prices that differ from the model's: `TYPE ZONE`, `*` for any, to USD an hour.
     pub prices: BTreeMap<String, String>,
     /// Failures to come.
@@ -71,6 +81,7 @@ impl Default for Weather {
             // Real ones take seconds, sometimes minutes; this is enough to meet it, and short enough for a first try.
             profile_delay: Duration::from_secs(1),
             dry: BTreeSet::new(),
+            dry_spot: BTreeSet::new(),
             prices: BTreeMap::new(),
             faults: Vec::new(),
             throttle: false,
@@ -126,8 +137,13 @@ impl Weather {
     /// Whether this pool has no capacity.
     #[must_use]
     pub fn is_dry(&self, instance_type: &str, zone: &str) -> bool {
-        let fits = |pattern: &str, name: &str| pattern == "*" || pattern == name;
-        self.dry.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
+        is_among(&self.dry, instance_type, zone)
+    }
+
+    /// Whether this pool has none on Spot.
+    #[must_use]
+    pub fn is_dry_on_spot(&self, instance_type: &str, zone: &str) -> bool {
+        self.is_dry(instance_type, zone) || is_among(&self.dry_spot, instance_type, zone)
     }
 
     /// The price that was set for this pool; the closest one holds.
@@ -175,6 +191,11 @@ impl Weather {
     }
 }
 
+fn is_among(pools: &BTreeSet<(String, String)>, instance_type: &str, zone: &str) -> bool {
+    let fits = |pattern: &str, name: &str| pattern == "*" || pattern == name;
+    pools.iter().any(|(of, at)| fits(of, instance_type) && fits(at, zone))
+}
+
 /// Name, size and refill a second of an operation's bucket, after EC2's documented request throttling; Parameter Store's
 /// default throughput for writes. SQS promises nearly any number of calls for messages; three thousand is its word for FIFO.
 fn bucket(operation: &str) -> (&str, f64, f64) {
@@ -213,12 +234,18 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
         }
         ["wet", "all"] => {
             weather.dry.clear();
+            weather.dry_spot.clear();
             "no pool is dry".to_owned()
         }
         ["dry", instance_type, zone] => {
             check_pool(instance_type, zone)?;
             weather.dry.insert(((*instance_type).to_owned(), (*zone).to_owned()));
             format!("{instance_type} in {zone} is dry")
+        }
+        ["dry-spot", instance_type, zone] => {
+            check_pool(instance_type, zone)?;
+            weather.dry_spot.insert(((*instance_type).to_owned(), (*zone).to_owned()));
+            format!("{instance_type} in {zone} is dry on Spot")
         }
         ["wet", instance_type, zone] => wet(weather, instance_type, zone)?,
         ["price", "clear"] => {
@@ -272,15 +299,19 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.clock = weather.clock.saturating_add(sign * seconds);
             format!("the clock is {} s off", weather.clock)
         }
-        words => account::set(world, words, now)?,
+        words => match standing::set(world, words, now) {
+            Some(said) => said?,
+            None => account::set(world, words, now)?,
+        },
     };
     Ok(said)
 }
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 22] = [
     "quota",
     "quota-answer",
     "dry",
+    "dry-spot",
     "wet",
     "price",
     "latency",
@@ -293,6 +324,11 @@ const VERBS: [&str; 16] = [
     "clock",
     "image",
     "no-image",
+    "spot-role",
+    "ebs-key",
+    "free-plan",
+    "bucket",
+    "no-bucket",
     "clear",
 ];
 
@@ -339,10 +375,15 @@ fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {
 fn wet(weather: &mut Weather, instance_type: &str, zone: &str) -> Result<String, WeatherError> {
     check_pool(instance_type, zone)?;
     weather.dry.remove(&(instance_type.to_owned(), zone.to_owned()));
+    weather.dry_spot.remove(&(instance_type.to_owned(), zone.to_owned()));
     // Whatever is still dry and has a pool in common with what was named.
     let meet = |one: &str, other: &str| one == "*" || other == "*" || one == other;
-    match weather.dry.iter().find(|(of, at)| meet(of, instance_type) && meet(at, zone)) {
-        Some((of, at)) => Err(WeatherError::Words(format!("still dry by `dry {of} {at}`; `wet {of} {at}` undoes it"))),
+    let words =
+        weather.dry.iter().map(|pool| ("dry", pool)).chain(weather.dry_spot.iter().map(|pool| ("dry-spot", pool)));
+    match words.into_iter().find(|(_, (of, at))| meet(of, instance_type) && meet(at, zone)) {
+        Some((word, (of, at))) => {
+            Err(WeatherError::Words(format!("still dry by `{word} {of} {at}`; `wet {of} {at}` undoes it")))
+        }
         None => Ok(format!("{instance_type} in {zone} is not dry")),
     }
 }

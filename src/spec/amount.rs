@@ -29,6 +29,19 @@ impl Usd {
         self.0
     }
 
+    /// For people: an estimate has no millionths. Cents from a dime on, hundredths of a cent below it.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        let step = if self.0.abs() >= Self::MICROS / 10 { 10_000 } else { 100 };
+        Self((self.0 + step / 2).div_euclid(step) * step)
+    }
+
+    /// The same of a price an hour, which is compared: hundredths of a cent.
+    #[must_use]
+    pub fn rounded_rate(self) -> Self {
+        Self((self.0 + 50).div_euclid(100) * 100)
+    }
+
     /// What `self` an hour comes to over `time`, rounded to the nearest micro-dollar.
     #[must_use]
     pub fn over(self, time: Duration) -> Self {
@@ -216,6 +229,12 @@ mod tests {
         let price = Usd::from_micros(100_000);
         assert_eq!(price.over(Duration::from_hours(8)), Usd::from_micros(800_000));
         assert_eq!(price.over(Duration::from_secs(1)), Usd::from_micros(28));
+        let shown = |micros| {
+            let usd = Usd::from_micros(micros);
+            (usd.rounded().to_string(), usd.rounded_rate().to_string())
+        };
+        assert_eq!(shown(1_515_352), ("1.52".to_owned(), "1.5154".to_owned()));
+        assert_eq!(shown(8_219), ("0.0082".to_owned(), "0.0082".to_owned()));
     }
 
     #[test]

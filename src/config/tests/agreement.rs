@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::spec::Spec;
+use crate::spec::{Architecture, Spec};
 
 #[test]
 fn the_committed_schema_is_the_one_that_the_program_prints() {
@@ -71,9 +71,11 @@ fn the_template_works_as_it_stands_and_shows_every_key_with_its_default() {
         assert_eq!(spec.name.as_str(), name);
         let whole = uncommented(&template);
         let mut shown = comparable(&whole);
-        // The two lines that say "for example".
+        // The lines that say "for example".
         assert_eq!(shown.region.take().as_deref(), Some("ap-northeast-2"));
         assert_eq!(shown.instance.max_price.take(), "0.40".parse().ok());
+        assert_eq!((shown.instance.vcpus.take(), shown.instance.memory.take()), (Some(4), Some(Gib(16))));
+        assert_eq!(shown.instance.arch.take(), Some(Architecture::X86));
         assert_eq!(shown, spec);
         let (node, _) = tree::read(&whole);
         let node = node.unwrap();
@@ -103,12 +105,13 @@ fn uncommented_env(sample: &str) -> String {
 /// Texts for one key, and whether it takes them; the schema's pattern and the rules must both think so.
 #[test]
 fn patterns_and_rules_take_and_refuse_the_same() {
-    let cases: [(&str, &[&str], &[&str]); 12] = [
+    let cases: [(&str, &[&str], &[&str]); 13] = [
         ("name", &["w", "worker-gpu"], &["W", "-w", "1w", "a b", "w_w"]),
         ("region", &["eu-west-1", "us-gov-west-1", "ap-northeast-2"], &["eu", "eu-west", "eu-west-1a", "EU-west-1"]),
         ("container.stop_timeout", &["90s", "1m 30s", "1m30s", "110 s"], &["90", "soon", "-5s", "1.5s"]),
         ("parameters.path", &["/a", "/a/b.c-d_e"], &["a", "/", "/a/", "/a b", "//a"]),
         ("instance.gpu_memory", &["16GiB", "16 GiB"], &["16", "16GB", "GiB", "16.5GiB"]),
+        ("instance.memory", &["16GiB", "1024 GiB"], &["16", "16GB", "GiB", "0.5GiB"]),
         ("instance.volume.size", &["30GiB"], &["30", "30gib", "-30GiB"]),
         ("instance.max_price", &["0.40", "1", "12.5"], &["$1", "1,5", "-1", "1e3", "x"]),
         ("instance.ami", &["dlami-al2023", "ami-01234567", "ssm:/a/b"], &["ami-x", "dlami", "ssm:a", "ubuntu"]),

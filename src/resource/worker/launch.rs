@@ -18,7 +18,7 @@ use super::{Worker, cancel_requests, open_requests, read, read_all};
 use crate::cloud::{Cloud, Failure, call, lacking, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{Market, TAG_GENERATION, TAG_LIFETIME, TAG_SLOT, TokenOf};
-use crate::decide::offers::{Offer, Ranking, Rejection, none_left};
+use crate::decide::offers::{Cause, Offer, Ranking, Rejection, none_left};
 use crate::decide::quota;
 use crate::decide::refusal::{Next, after};
 use crate::error::{Error, Kind, Result};
@@ -37,6 +37,8 @@ pub struct Order<'a> {
     pub stack: &'a WorkerName,
     /// The template and the version.
     pub template: Ready,
+    /// Its twin without market options, for what is bought on demand.
+    pub any_market: Ready,
     /// The security group.
     pub group: &'a str,
     /// Tags of the worker, slot and generation excepted.
@@ -45,6 +47,16 @@ pub struct Order<'a> {
     pub max_price: Option<Usd>,
     /// Whether EC2 may not know the profile, the group or the version yet.
     pub is_fresh: bool,
+}
+
+impl Order<'_> {
+    /// A template that says Spot cannot buy on demand: what it says can be overridden, not removed.
+    fn template_for(&self, market: Market) -> &Ready {
+        match market {
+            Market::Spot => &self.template,
+            Market::OnDemand => &self.any_market,
+        }
+    }
 }
 
 /// What is told while it happens: a killed command must be able to say what exists.
@@ -119,11 +131,11 @@ async fn reject(cloud: &Cloud, ranking: &mut Ranking, offer: &Offer, refusal: Re
     let code = refusal.failure.code.clone();
     if refusal.next == Next::OtherQuota {
         let reason = quota_reason(cloud, offer, &refusal.failure).await;
-        let of = |name: &str| quota::of(name, Market::Spot).map(|quota| quota.code);
+        let of = |offer: &Offer| quota::of(&offer.instance_type, offer.market).map(|quota| quota.code);
         // An unknown quota is this type's own, never another's.
-        let same = |other: &Offer| match of(&offer.instance_type) {
-            Some(code) => of(&other.instance_type) == Some(code),
-            None => other.instance_type == offer.instance_type,
+        let same = |other: &Offer| match of(offer) {
+            Some(code) => of(other) == Some(code),
+            None => other.instance_type == offer.instance_type && other.market == offer.market,
         };
         let (out, left): (Vec<_>, Vec<_>) = std::mem::take(&mut ranking.offers).into_iter().partition(same);
         ranking.offers = left;
@@ -136,7 +148,9 @@ async fn reject(cloud: &Cloud, ranking: &mut Ranking, offer: &Offer, refusal: Re
 
 /// Takes the pool of a worker that AWS ended by itself out of the ranking.
 pub fn reject_pool(ranking: &mut Ranking, worker: &Worker, reason: &str, kind: Kind) {
-    let is_it = |offer: &Offer| offer.instance_type == worker.instance_type && offer.zone.0 == worker.zone;
+    let is_it = |offer: &Offer| {
+        offer.instance_type == worker.instance_type && offer.zone.0 == worker.zone && offer.market == worker.market
+    };
     let (out, left): (Vec<_>, Vec<_>) = std::mem::take(&mut ranking.offers).into_iter().partition(is_it);
     ranking.offers = left;
     let code = Some(reason.to_owned());
@@ -145,21 +159,34 @@ pub fn reject_pool(ranking: &mut Ranking, worker: &Worker, reason: &str, kind: K
 }
 
 fn rejection(offer: Offer, reason: String, code: Option<String>, kind: Kind) -> Rejection {
-    Rejection { instance_type: offer.instance_type, zone: Some(offer.zone), price: offer.price, reason, code, kind }
+    Rejection {
+        instance_type: offer.instance_type,
+        zone: Some(offer.zone),
+        market: offer.market,
+        price: offer.price,
+        reason,
+        cause: Cause::Refused,
+        code,
+        kind,
+    }
 }
 
 /// What the quota is and what this launch needs of it; AWS's own sentence names neither.
 async fn quota_reason(cloud: &Cloud, offer: &Offer, failure: &Failure) -> String {
     let needs = format!("{} needs {} vCPUs", offer.instance_type, offer.vcpus);
-    let Some(quota) = quota::of(&offer.instance_type, Market::Spot) else {
-        return format!("the account's Spot quota for {}: {} ({needs})", offer.instance_type, failure.message);
+    let market = offer.market.words();
+    let Some(quota) = quota::of(&offer.instance_type, offer.market) else {
+        return format!("the account's {market} quota for {}: {} ({needs})", offer.instance_type, failure.message);
     };
     let request = cloud.quotas.get_service_quota().service_code("ec2").quota_code(quota.code);
     let limit = call("GetServiceQuota", request.send()).await.ok().and_then(|answer| answer.quota?.value);
     let limit = limit.map_or_else(String::new, |limit| format!(" is {limit} vCPUs,"));
     format!(
-        "the account's Spot quota {} ({}) in {}{limit} and running Spot workers and open requests count: {needs}",
-        quota.code, quota.name, cloud.region
+        "the account's {market} quota {} ({}) in {}{limit} and what runs{} counts: {needs}",
+        quota.code,
+        quota.name,
+        cloud.region,
+        if offer.market == Market::Spot { " on Spot or is still requested" } else { "" }
     )
 }
 
@@ -178,12 +205,12 @@ async fn attempt(
     for _ in 0..ROUNDS {
         let round = generation.get();
         let token = TokenOf {
-            template_id: &order.template.id,
+            template_id: &order.template_for(offer.market).id,
             slot,
             generation: round,
             instance_type: &offer.instance_type,
             zone: &offer.zone.0,
-            market: Market::Spot,
+            market: offer.market,
         }
         .token();
         let mut last = None;
@@ -307,7 +334,10 @@ async fn send(
     tags.insert(TAG_GENERATION.to_owned(), generation.to_string());
     let tags: Vec<(String, String)> = tags.into_iter().collect();
     // Whether a launch's tags merge with the template's or replace them is not documented: the full set, always.
-    let specifications = tagged(Which::Spot)
+    let which = if offer.market == Market::Spot { Which::Spot } else { Which::AnyMarket };
+    let template = order.template_for(offer.market);
+    let max_price = order.max_price.filter(|_| offer.market == Market::Spot);
+    let specifications = tagged(which)
         .into_iter()
         .map(|kind| TagSpecification::builder().resource_type(kind).set_tags(Some(ec2_tags(&tags))).build());
     // Interface 0 whole: EC2 refuses a top-level subnet beside a template that has interfaces.
@@ -323,13 +353,13 @@ async fn send(
         .run_instances()
         .launch_template(
             LaunchTemplateSpecification::builder()
-                .launch_template_id(&order.template.id)
-                .version(order.template.version.to_string())
+                .launch_template_id(&template.id)
+                .version(template.version.to_string())
                 .build(),
         )
         .instance_type(InstanceType::from(offer.instance_type.as_str()))
         .network_interfaces(interface)
-        .set_instance_market_options(order.max_price.map(capped))
+        .set_instance_market_options(max_price.map(capped))
         .set_tag_specifications(Some(specifications.collect()))
         .client_token(token)
         .min_count(1)
