@@ -187,7 +187,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         Command::Up(args) => up::run(&Context::load(ui, &global).await?, &args).await,
         Command::Params(args) => params::run(&Context::load(ui, &global).await?, args).await,
         Command::Render(args) => render::run(&Context::load(ui, &global).await?, &args).await,
-        Command::Down(args) => down::run(ui, &global, &args).await,
+        Command::Down(args) => Box::pin(down::run(ui, &global, &args)).await,
         Command::Destroy(args) => Box::pin(destroy::run(ui, &global, &args)).await,
         Command::Status(args) => status::run(ui, &global, &args).await,
         Command::Reap(args) => reap::run(ui, &global, &args).await,

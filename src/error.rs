@@ -99,7 +99,7 @@ pub struct Error {
     /// The last lines of the console of the worker that failed.
     pub console: Vec<String>,
     /// Findings with lines and carets, already drawn; shown before the message.
-    pub findings: Option<Findings>,
+    pub findings: Option<Box<Findings>>,
 }
 
 /// The file's mistakes, drawn for people and listed for programs.

@@ -257,7 +257,9 @@ async fn price_rows(
         let since = Timestamp::from_second(since).unwrap_or(Timestamp::UNIX_EPOCH);
         pools.entry((name.as_str().to_owned(), Zone(zone.to_owned()))).or_default().push((since, price));
     }
-    pools.values_mut().for_each(|points| points.sort());
+    for points in pools.values_mut() {
+        points.sort();
+    }
     Ok(pools)
 }
 

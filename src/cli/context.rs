@@ -127,7 +127,7 @@ fn wrong(path: &Path, findings: &config::Findings, ui: &Ui) -> Error {
     let count = findings.len();
     let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
     let mut error = Error::usage(format!("{mistakes} in `{}`", path.display()));
-    error.findings = Some(Findings { text: findings.render(ui.colors_notes()), list: findings.to_json() });
+    error.findings = Some(Box::new(Findings { text: findings.render(ui.colors_notes()), list: findings.to_json() }));
     error
 }
 

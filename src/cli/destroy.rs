@@ -54,7 +54,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
         Ok(0)
     };
     let again = |error: Error| error.hint(format!("the same command goes on: spotctl destroy --name {name} --yes"));
-    let result = until_signal(work).await.map_err(again);
+    let result = until_signal(Box::pin(work)).await.map_err(again);
     ended(&mut report, done);
     let deleted = journal.changes().into_iter();
     report.deleted = deleted.map(|change| Resource { kind: change.kind, name: change.name, id: change.id }).collect();

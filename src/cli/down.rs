@@ -36,7 +36,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let order = apply::Down { stack: &name, only: &args.ids, limit, template_stays: true };
     let work = async { apply::down(&cloud, order, ui, &mut done).await.map(|()| 0) };
     let again = |error: crate::error::Error| error.hint(format!("what is left: spotctl status --name {name}"));
-    let result = until_signal(work).await.map_err(again);
+    let result = until_signal(Box::pin(work)).await.map_err(again);
     ended(&mut report, done);
     finish(ui, "down", &report, result)
 }

@@ -27,6 +27,11 @@ const DAYS: u64 = 60;
 
 type Means = fn(&str) -> bool;
 
+/// Type and zone.
+type Pool = (String, String);
+/// Micro-dollars, type and zone.
+type Priced = (i64, String, String);
+
 /// Wildcards for `exclude`, and what they mean.
 const PATTERNS: [(&str, Means); 9] = [
     ("g4dn.*", |name| name.starts_with("g4dn.")),
@@ -34,7 +39,7 @@ const PATTERNS: [(&str, Means); 9] = [
     ("g5*", |name| name.starts_with("g5")),
     ("g6.*", |name| name.starts_with("g6.")),
     ("g?e.*", |name| name.starts_with("g6e.") || name.starts_with("g7e.")),
-    ("*.metal", |name| name.ends_with(".metal")),
+    ("*.metal", |name| name.strip_suffix(".metal").is_some()),
     ("gr6.4xlarge", |name| name == "gr6.4xlarge"),
     ("p*", |name| name.starts_with('p')),
     ("*2xlarge", |name| name.ends_with("2xlarge")),
@@ -244,7 +249,7 @@ impl Case {
 
     /// Every pool that can be had, with its price; and those whose price AWS does not publish, which are worth a try only
     /// under a cap.
-    fn possible(&self, weather: &Weather) -> (Vec<(i64, String, String)>, Vec<(String, String)>) {
+    fn possible(&self, weather: &Weather) -> (Vec<Priced>, Vec<Pool>) {
         let now = weather.now(Timestamp::now());
         let micros = |usd: &str| usd.parse::<Usd>().unwrap().micros();
         let cap = self.flag_cap.as_ref().or(self.cap.as_ref()).map(|cap| micros(cap));

@@ -26,8 +26,8 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
     let is_about_price =
         |rejection: &Rejection| rejection.code.as_deref().is_none_or(|code| code == "SpotMaxPriceTooLow");
     let only_price = refused.is_some() && ranking.rejected.iter().all(is_about_price);
-    let above_cap = ranking.rejected.iter().filter(|rejection| rejection.cause == Cause::MaxPrice);
-    let dearer = above_cap.filter_map(|rejection| Some((rejection, rejection.price?))).next();
+    let mut above_cap = ranking.rejected.iter().filter(|rejection| rejection.cause == Cause::MaxPrice);
+    let dearer = above_cap.find_map(|rejection| Some((rejection, rejection.price?)));
     let zone = |rejection: &Rejection| place(rejection, region);
     let is_on_demand = |rejection: &Rejection| rejection.market == Market::OnDemand;
     let sold = if ranking.rejected.iter().any(|rejection| rejection.code.is_some() && is_on_demand(rejection)) {
