@@ -4,6 +4,7 @@
 mod black_box {
     mod clients;
     mod costs;
+    mod doctor;
     mod documents;
     mod inputs;
     mod last_words;

@@ -69,10 +69,21 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
             let far = another_region("the registry", &repository.region, &cloud.region);
             Verdict::all([Some(there), far].into_iter().flatten()).unwrap_or_else(|| Verdict::skip(image))
         }
-        Err(Absent::Missing(what)) => Verdict::fail(
-            format!("{what} in {}", repository.region),
+        Err(Absent::Repository) => Verdict::fail(
             format!(
-                "push it: docker push {image}\nwhat is there: aws ecr describe-images --region {} --registry-id {} --repository-name {}",
+                "there is no repository `{}` of account {} in {}",
+                repository.name, repository.account, repository.region
+            ),
+            format!(
+                "make it, then push: aws ecr create-repository --region {} --repository-name {}",
+                repository.region, repository.name
+            ),
+        ),
+        Err(Absent::Image) => Verdict::fail(
+            format!("there is no image {image}"),
+            format!(
+                "push it: docker push {image}\nwhat is there: aws ecr describe-images --region {} --registry-id {} \
+                 --repository-name {}",
                 repository.region, repository.account, repository.name
             ),
         ),
@@ -80,8 +91,10 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
     }
 }
 
+/// Why an image's size is not known.
 enum Absent {
-    Missing(String),
+    Repository,
+    Image,
     Unread(Error),
 }
 
@@ -98,11 +111,7 @@ async fn size(cloud: &Cloud, repository: &Repository, image: &str) -> Result<Opt
         }
         Err(failure) if failure.class == Class::NotFound => {
             let is_repository = failure.code.as_deref() == Some("RepositoryNotFoundException");
-            Err(Absent::Missing(if is_repository {
-                format!("there is no repository `{}` of account {}", repository.name, repository.account)
-            } else {
-                format!("there is no image {image}")
-            }))
+            Err(if is_repository { Absent::Repository } else { Absent::Image })
         }
         Err(failure) => Err(Absent::Unread(failure.doing(&format!("looking for {image} in ECR")))),
     }

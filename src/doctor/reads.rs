@@ -13,7 +13,6 @@ use secrecy::SecretString;
 use super::launch::{self, Trial};
 use super::permission::{self, Simulated};
 use crate::cloud::{Caller, Cloud, Failure, call, pages};
-use crate::decide::classify::Class;
 use crate::decide::names::{Market as Bought, TAG_STACK};
 use crate::decide::offers::{Market, Ranking, rank};
 use crate::decide::policy::SPOT_ROLE;
@@ -201,13 +200,14 @@ async fn standings<'a>(look: Look<'a>, market: Read<'a, Market>) -> Result<Vec<S
     Ok(standings)
 }
 
+/// By its path, which no other role has. `GetRole` would not do: a role that is missing has no path, and so whoever may read
+/// that one role may not ask for it.
 async fn spot_role(cloud: &Cloud) -> Result<bool> {
-    let name = SPOT_ROLE.rsplit('/').next().unwrap_or_default();
-    match call("GetRole", cloud.iam.get_role().role_name(name).send()).await {
-        Ok(_) => Ok(true),
-        Err(failure) if failure.class == Class::NotFound => Ok(false),
-        Err(failure) => Err(failure.doing(&format!("looking for the role `{name}`"))),
-    }
+    let (path, name) = SPOT_ROLE.trim_start_matches("role").rsplit_once('/').unwrap_or_default();
+    let list = cloud.iam.list_roles().path_prefix(format!("{path}/")).into_paginator().send();
+    let found =
+        pages("ListRoles", list).await.map_err(|failure| failure.doing(&format!("looking for the role `{name}`")))?;
+    Ok(found.iter().flat_map(|page| page.roles()).any(|role| role.role_name() == name))
 }
 
 async fn volume_key(cloud: &Cloud) -> Result<Option<String>> {
