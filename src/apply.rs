@@ -33,6 +33,7 @@ use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
 
 mod down;
+pub mod increase;
 mod reap;
 
 pub use down::{Down, Downed, destroy, down};

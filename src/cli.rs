@@ -26,6 +26,7 @@ mod init;
 mod man;
 mod params;
 mod plan;
+mod quota;
 mod reap;
 mod regions;
 mod render;
@@ -79,6 +80,8 @@ enum Command {
     Reap(reap::Args),
     /// Say why the last worker ended, also when AWS has forgotten it
     Why(why::Args),
+    /// Show the vCPU quotas, ask for more, wait for it
+    Quota(quota::Args),
     /// Parameter Store against the `.env`; never prints a secret
     Params(params::Args),
     /// Print what would be sent: user data, launch template, policies
@@ -106,6 +109,7 @@ impl Command {
             Self::Status(_) => "status",
             Self::Reap(_) => "reap",
             Self::Why(_) => "why",
+            Self::Quota(_) => "quota",
             Self::Params(_) => "params",
             Self::Render(_) => "render",
             Self::Schema(_) => "schema",
@@ -183,6 +187,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         Command::Status(args) => status::run(ui, &global, &args).await,
         Command::Reap(args) => reap::run(ui, &global, &args).await,
         Command::Why(args) => why::run(ui, &global, &args).await,
+        Command::Quota(args) => quota::run(ui, &global, &args).await,
     }
 }
 

@@ -5,7 +5,9 @@
 
 pub mod classify;
 pub mod cost;
+pub mod increase;
 pub mod names;
+pub mod need;
 pub mod offers;
 pub mod permissions;
 pub mod phase;

@@ -20,8 +20,8 @@
 //! | [`settings`] | what a run is told from outside the file: flag, environment, file, default |
 //! | [`config`] | the file and the `.env`: parsed, defaulted, validated, all findings at once |
 //! | [`spec`] | what the user wants, in types that cannot hold a wrong value |
-//! | [`decide`] | pure: ranking, refusals, slots and duplicates, tokens, policies, user data, phases and last words |
-//! | [`market`] | reads: types, offerings, prices, subnets, images |
+//! | [`decide`] | pure: ranking, refusals, quotas, slots and duplicates, tokens, policies, user data, phases and last words |
+//! | [`market`] | reads: types, offerings, prices, quotas, subnets, images |
 //! | [`resource`] | the five kinds of things: desired, observe, diff, apply, destroy |
 //! | [`plan`] | the one plan that `plan` shows and `up` carries out |
 //! | [`apply`] | carries it out: along AWS's own dependencies, then launches and waits |

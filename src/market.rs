@@ -1,4 +1,4 @@
-//! What AWS offers now: types, offerings, prices, subnets, images. Reads only, all of them side by side; what is made of
+//! What AWS offers now: types, offerings, prices, quotas, subnets, images. Reads only, all of them side by side; what is made of
 //! them is decided in [`crate::decide`].
 //!
 //! Odd in AWS: a page of `DescribeInstanceTypes` holds a hundred types at most, so each family letter is asked for by

@@ -25,6 +25,10 @@ use crate::resource::parameters::{self, Leave};
 use crate::resource::{Action, Change, Kind, launchers, role, security_group, tags, worker};
 use crate::spec::{Ami, Architecture, Gib, Instance, Period, Spec, Types, Usd, Volume, WorkerName, Zone};
 
+mod anywhere;
+
+pub use anywhere::{Allowed, anywhere};
+
 /// What the flags ask for beside the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wants {
@@ -437,22 +441,6 @@ pub fn decide(
     })
 }
 
-/// What the file alone wishes for, on an image of this architecture.
-pub(crate) fn wish<'a>(spec: &'a Spec, architecture: &'a str) -> Wish<'a> {
-    Wish {
-        market: names::Market::Spot,
-        types: &spec.instance.types,
-        gpus: spec.instance.gpus,
-        gpu_memory: spec.instance.gpu_memory,
-        vcpus: spec.instance.vcpus,
-        memory: spec.instance.memory,
-        exclude: &spec.instance.exclude,
-        max_price: spec.instance.max_price,
-        zone: None,
-        architecture,
-    }
-}
-
 /// The ranking of the file alone, which the template's target is taken from, and the one with the flags.
 fn rankings(
     spec: &Spec,
@@ -461,7 +449,7 @@ fn rankings(
     wants: &Wants,
     launches: bool,
 ) -> Result<(Ranking, Ranking)> {
-    let file = wish(spec, &chosen.image.architecture);
+    let file = Wish::of(&spec.instance, &chosen.image.architecture);
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
     let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
     // A flag goes before the file: whoever names a type wants that one.

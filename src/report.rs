@@ -13,6 +13,7 @@ use crate::ui::Ui;
 pub mod choice;
 pub mod doctor;
 pub mod foundation;
+pub mod quota;
 pub mod stacks;
 pub mod table;
 pub mod why;

@@ -28,6 +28,7 @@ pub mod ecr;
 pub mod iam;
 pub mod kms;
 pub mod metadata;
+pub mod pricing;
 pub mod route;
 pub mod s3;
 pub mod serve;

@@ -35,6 +35,14 @@ pub const LAUNCH: Pace =
 pub const STATE: Pace =
     Pace { first: Duration::from_millis(700), slowest: Duration::from_secs(5), limit: Duration::from_mins(5) };
 
+/// For a quota increase, which takes minutes or a day; slowest and limit are the caller's.
+pub const INCREASE: Pace =
+    Pace { first: Duration::from_secs(15), slowest: Duration::from_secs(60), limit: Duration::from_hours(48) };
+
+/// For a command of the user's own that is run at the end.
+pub const COMMAND: Pace =
+    Pace { first: Duration::from_millis(20), slowest: Duration::from_secs(1), limit: Duration::from_mins(5) };
+
 /// What one look came to.
 #[derive(Debug)]
 pub enum Look<T> {

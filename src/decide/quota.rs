@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::names::Market;
+use super::offers::InstanceType;
 use crate::spec::Types;
 
 /// A quota of the service `ec2`, counted in vCPUs.
@@ -207,6 +208,13 @@ pub fn all(market: Market) -> BTreeSet<Quota> {
 #[must_use]
 pub fn by_code(code: &str) -> Option<Quota> {
     [Market::Spot, Market::OnDemand].into_iter().flat_map(all).find(|quota| quota.code.eq_ignore_ascii_case(code))
+}
+
+/// The smallest of these types that counts against the quota: what it has to suffice for at the least.
+#[must_use]
+pub fn smallest<'a>(types: &'a [InstanceType], quota: Quota) -> Option<&'a InstanceType> {
+    let its = types.iter().filter(|found| of(&found.name, quota.market) == Some(quota));
+    its.min_by(|a, b| (a.vcpus, &a.name).cmp(&(b.vcpus, &b.name)))
 }
 
 /// Quotas that types count against, and the families whose quota nobody knows.

@@ -3,17 +3,16 @@
 //! Each offer counts against the quota of its family. `up` passes over the offers of a quota that is too small, so one that
 //! suffices is enough, and worth a word where it is not the cheapest offer's.
 
-use aws_sdk_servicequotas::types::RequestStatus;
-
 use super::reads::Look;
 use super::{Reads, Status, Verdict};
-use crate::cloud::{Cloud, pages};
+use crate::cloud::Cloud;
+use crate::decide::increase::Increase;
 use crate::decide::names::Market;
 use crate::decide::offers::Offer;
 use crate::decide::quota::{self, Quota, Standing};
 use crate::decide::workers::slots_to_fill;
 use crate::error::Error;
-use crate::market::quotas::SERVICE;
+use crate::market::quotas;
 
 /// One quota against its need.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,19 +141,8 @@ fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
 
 /// Increases that AWS has not decided, for people. Nothing where they may not be read: they only explain.
 async fn open_increases(cloud: &Cloud, quota: Quota) -> Vec<String> {
-    let list = cloud.quotas.list_requested_service_quota_change_history_by_quota();
-    let list = list.service_code(SERVICE).quota_code(quota.code).into_paginator().send();
-    let Ok(found) = pages("ListRequestedServiceQuotaChangeHistoryByQuota", list).await else { return Vec::new() };
-    let requests = found.iter().flat_map(|page| page.requested_quotas());
-    let is_open = |status: &RequestStatus| matches!(status, RequestStatus::Pending | RequestStatus::CaseOpened);
-    requests
-        .filter(|request| request.status().is_some_and(is_open))
-        .map(|request| {
-            let wished = request.desired_value().unwrap_or_default();
-            let status = request.status().map_or("", RequestStatus::as_str);
-            format!("an increase to {wished} is {status}")
-        })
-        .collect()
+    let found = quotas::increases(cloud, quota).await.unwrap_or_default();
+    found.iter().filter(|increase| increase.is_open()).map(Increase::said).collect()
 }
 
 #[cfg(test)]

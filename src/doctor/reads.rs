@@ -14,7 +14,7 @@ use super::launch::{self, Trial};
 use super::permission::{self, Simulated};
 use crate::cloud::{Caller, Cloud, Failure, call, pages};
 use crate::decide::names::{Market as Bought, TAG_STACK};
-use crate::decide::offers::{Market, Ranking, rank};
+use crate::decide::offers::{Market, Ranking, Wish, rank};
 use crate::decide::policy::SPOT_ROLE;
 use crate::decide::quota::{self, Standing};
 use crate::decide::workers::Worker;
@@ -182,7 +182,7 @@ async fn ranking<'a>(
 ) -> Result<Ranking> {
     let (market, network, chosen) = futures::try_join!(market, network, chosen)?;
     // Without the quotas: they have a check of their own.
-    rank(&plan::wish(spec, &chosen.image.architecture), &market, &network.subnets?, &[])
+    rank(&Wish::of(&spec.instance, &chosen.image.architecture), &market, &network.subnets?, &[])
 }
 
 /// Limits and holders go beside the market, which says what the holders count.

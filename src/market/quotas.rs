@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{Instance, InstanceLifecycleType, SpotInstanceRequest, SpotInstanceState, Tenancy};
-use aws_sdk_servicequotas::types::ServiceQuota;
+use aws_sdk_servicequotas::types::{RequestedServiceQuotaChange, ServiceQuota};
 use jiff::Timestamp;
 
 use super::{filter, number};
 use crate::cloud::{Cloud, Failure, call, pages};
 use crate::decide::classify::Class;
+use crate::decide::increase::Increase;
 use crate::decide::names::{Market, TAG_STACK};
 use crate::decide::quota::{self, Holder, Quota, Standing};
 use crate::error::Result;
@@ -45,12 +46,14 @@ pub async fn look(cloud: &Cloud, wanted: &BTreeSet<Quota>) -> Result<Vec<Standin
         return Ok(Vec::new());
     }
     let has_spot = wanted.iter().any(|quota| quota.market == Market::Spot);
-    let limits = futures::future::try_join_all(wanted.iter().map(|quota| limit_or_action(cloud, *quota)));
-    let (limits, instances, requests) =
-        futures::try_join!(Box::pin(limits), Box::pin(instances(cloud)), Box::pin(open_requests(cloud, has_spot)))?;
-    let standings = wanted.iter().zip(limits).map(|(quota, limit)| {
+    let (limits, instances, requests) = futures::try_join!(
+        Box::pin(limits(cloud, wanted)),
+        Box::pin(instances(cloud)),
+        Box::pin(open_requests(cloud, has_spot))
+    )?;
+    let standings = wanted.iter().map(|quota| {
         let mut missing: BTreeSet<&'static str> = BTreeSet::new();
-        let limit = limit.unwrap_or_else(|action| {
+        let limit = limits.get(quota).copied().unwrap_or(Ok(None)).unwrap_or_else(|action| {
             missing.insert(action);
             None
         });
@@ -112,10 +115,47 @@ pub async fn limit(cloud: &Cloud, quota: Quota) -> Result<Option<u32>, Failure> 
         Err(failure) if failure.class == Class::NotFound => {
             let request = cloud.quotas.get_aws_default_service_quota();
             let request = request.service_code(SERVICE).quota_code(quota.code);
-            Ok(value(call("GetAWSDefaultServiceQuota", request.send()).await?.quota()))
+            match call("GetAWSDefaultServiceQuota", request.send()).await {
+                Ok(answer) => Ok(value(answer.quota())),
+                // A region without such machines has no such quota.
+                Err(failure) if failure.class == Class::NotFound => Ok(None),
+                Err(failure) => Err(failure),
+            }
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// The requests for more of a quota that AWS remembers, the newest first.
+///
+/// # Errors
+/// A call's failure.
+pub async fn increases(cloud: &Cloud, quota: Quota) -> Result<Vec<Increase>, Failure> {
+    let request = cloud.quotas.list_requested_service_quota_change_history_by_quota();
+    let request = request.service_code(SERVICE).quota_code(quota.code);
+    let found = match pages("ListRequestedServiceQuotaChangeHistoryByQuota", request.into_paginator().send()).await {
+        Err(failure) if failure.class == Class::NotFound => return Ok(Vec::new()),
+        answer => answer?,
+    };
+    let mut increases: Vec<Increase> =
+        found.iter().flat_map(|page| page.requested_quotas()).filter_map(increase).collect();
+    increases.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+    Ok(increases)
+}
+
+/// A request as AWS describes it; `None` where it lacks what AWS always sends.
+pub(crate) fn increase(change: &RequestedServiceQuotaChange) -> Option<Increase> {
+    let time = |time: Option<&aws_sdk_servicequotas::primitives::DateTime>| {
+        time.and_then(|time| Timestamp::from_second(time.secs()).ok())
+    };
+    Some(Increase {
+        id: change.id()?.to_owned(),
+        vcpus: change.desired_value().and_then(whole),
+        status: change.status()?.as_str().to_owned(),
+        case: change.case_id().map(str::to_owned),
+        created: time(change.created()),
+        updated: time(change.last_updated()),
+    })
 }
 
 /// `None` also where AWS answers a quota with an error in the place of its value.
@@ -129,8 +169,50 @@ pub(crate) fn whole(value: f64) -> Option<u32> {
     value.is_finite().then(|| value.clamp(0.0, f64::from(u32::MAX)) as u32)
 }
 
+/// A limit, or the action that nobody allowed.
+type Limit = Result<Option<u32>, &'static str>;
+
+/// So many limits are asked for one by one; more are read from the two lists, which takes no more calls for all of EC2's
+/// quotas than for some.
+const ONE_BY_ONE: usize = 3;
+
+async fn limits(cloud: &Cloud, wanted: &BTreeSet<Quota>) -> Result<BTreeMap<Quota, Limit>> {
+    if wanted.len() <= ONE_BY_ONE {
+        let each = wanted.iter().map(|quota| async { Ok((*quota, limit_or_action(cloud, *quota).await?)) });
+        return Ok(futures::future::try_join_all(each).await?.into_iter().collect());
+    }
+    let applied = cloud.quotas.list_service_quotas().service_code(SERVICE).into_paginator().send();
+    let defaults = cloud.quotas.list_aws_default_service_quotas().service_code(SERVICE).into_paginator().send();
+    let read = futures::try_join!(
+        async {
+            Ok(allowed(pages("ListServiceQuotas", applied).await)?.map_err(|_| "servicequotas:ListServiceQuotas"))
+        },
+        async {
+            let found = allowed(pages("ListAWSDefaultServiceQuotas", defaults).await)?;
+            Ok(found.map_err(|_| "servicequotas:ListAWSDefaultServiceQuotas"))
+        }
+    );
+    let (applied, defaults) = read.map_err(|failure: Failure| failure.doing("reading the quotas of EC2"))?;
+    let applied = applied.map(|found| by_code(found.iter().flat_map(|page| page.quotas())));
+    let defaults = defaults.map(|found| by_code(found.iter().flat_map(|page| page.quotas())));
+    let limit = |quota: &Quota| match (&applied, &defaults) {
+        // Without the applied values a default says nothing.
+        (Err(action), _) => Err(*action),
+        (Ok(applied), defaults) => match (applied.get(quota.code), defaults) {
+            (Some(limit), _) => Ok(*limit),
+            (None, Ok(defaults)) => Ok(defaults.get(quota.code).copied().flatten()),
+            (None, Err(action)) => Err(*action),
+        },
+    };
+    Ok(wanted.iter().map(|quota| (*quota, limit(quota))).collect())
+}
+
+fn by_code<'a>(quotas: impl Iterator<Item = &'a ServiceQuota>) -> BTreeMap<String, Option<u32>> {
+    quotas.filter_map(|quota| Some((quota.quota_code()?.to_owned(), value(Some(quota))))).collect()
+}
+
 /// The limit; or the action that nobody allowed.
-async fn limit_or_action(cloud: &Cloud, quota: Quota) -> Result<Result<Option<u32>, &'static str>> {
+async fn limit_or_action(cloud: &Cloud, quota: Quota) -> Result<Limit> {
     match allowed(limit(cloud, quota).await) {
         Ok(Ok(limit)) => Ok(Ok(limit)),
         Ok(Err("GetAWSDefaultServiceQuota")) => Ok(Err("servicequotas:GetAWSDefaultServiceQuota")),
@@ -140,7 +222,7 @@ async fn limit_or_action(cloud: &Cloud, quota: Quota) -> Result<Result<Option<u3
 }
 
 /// What was found; or the operation that nobody allowed.
-fn allowed<T>(answer: Result<T, Failure>) -> Result<Result<T, &'static str>, Failure> {
+pub(crate) fn allowed<T>(answer: Result<T, Failure>) -> Result<Result<T, &'static str>, Failure> {
     match answer {
         Ok(found) => Ok(Ok(found)),
         Err(failure) if failure.is_denied() => Ok(Err(failure.operation)),

@@ -1,7 +1,8 @@
 //! From an HTTP request to a service and back, in AWS's wire protocols.
 //!
 //! The service and the region are those of the signature's credential scope, and its key says who asks. The signature itself
-//! is not checked: anybody's credentials will do, which is why the sandbox listens on loopback only.
+//! is not checked: anybody's credentials will do, which is why the sandbox listens on loopback only. One question
+//! needs no signature, and is answered before any service: see [`s3`].
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -13,7 +14,7 @@ use super::ec2::catalog;
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
-use super::{authorize, ec2, ecr, iam, kms, s3, service_quotas, sqs, ssm, sts};
+use super::{authorize, ec2, ecr, iam, kms, pricing, s3, service_quotas, sqs, ssm, sts};
 
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -29,6 +30,7 @@ enum Service {
     Quotas,
     Sqs,
     Ecr,
+    Pricing,
     Kms,
 }
 
@@ -42,15 +44,17 @@ impl Service {
             "servicequotas" => Self::Quotas,
             "sqs" => Self::Sqs,
             "ecr" => Self::Ecr,
+            "pricing" => Self::Pricing,
             "kms" => Self::Kms,
             _ => return None,
         })
     }
 
-    const ALL: [Self; 8] = [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr, Self::Kms];
+    const ALL: [Self; 9] =
+        [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr, Self::Pricing, Self::Kms];
 
     fn speaks_json(self) -> bool {
-        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr | Self::Kms)
+        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr | Self::Pricing | Self::Kms)
     }
 
     /// One that speaks as the client does, for refusals before it is known whom the request is for: a client that speaks
@@ -120,7 +124,11 @@ fn carry_out(
     let operation = operation(request).ok_or_else(|| {
         AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target")
     })?;
-    if !catalog::regions().contains(&region) {
+    if service == Service::Pricing && !pricing::REGIONS.contains(&region.as_str()) {
+        let message = format!("The Price List API answers in {} only, not in {region}", pricing::REGIONS.join(", "));
+        return Err(AwsError::new("UnknownEndpoint", message));
+    }
+    if service != Service::Pricing && !catalog::regions().contains(&region) {
         let known = catalog::regions().join(", ");
         return Err(AwsError::new(
             "AuthFailure",
@@ -168,6 +176,7 @@ fn ask_json(service: Service, call: &mut Call<'_>, body: &[u8]) -> Result<serde_
         Service::Ssm => ssm::handle(call, body),
         Service::Sqs => sqs::handle(call, body),
         Service::Ecr => ecr::handle(call, body),
+        Service::Pricing => pricing::handle(call, body),
         Service::Kms => kms::handle(call, body),
         _ => service_quotas::handle(call, body),
     }
@@ -196,7 +205,7 @@ fn throttled(service: Service) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
-        Service::Ssm | Service::Quotas | Service::Ecr | Service::Kms => {
+        Service::Ssm | Service::Quotas | Service::Ecr | Service::Pricing | Service::Kms => {
             AwsError::new("ThrottlingException", "Rate exceeded")
         }
         Service::Sqs => AwsError::new("RequestThrottled", "Rate exceeded").status(403),
@@ -264,7 +273,7 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             let namespace = if service == Service::Iam { IAM } else { STS };
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
-        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr | Service::Kms => {
+        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr | Service::Pricing | Service::Kms => {
             return json_failure(service, error, request_id);
         }
     };

@@ -2,7 +2,7 @@
 //!
 //! It owns the limits; who counts against them is EC2's. Odd in AWS: a quota that was never raised may have no applied value
 //! at all (`NoSuchResourceException`: the default counts), spot and on-demand limits are apart, and a second request is
-//! refused while one is open. A request moves by the clock: pending, twenty seconds later a case, after a minute approved.
+//! refused while one is open. How a request ends was decided when it was filed ([`fate`]).
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,10 @@ use serde_json::{Map, Value, json};
 use super::call::{AwsError, Call};
 use super::wire::json;
 use super::world::ACCOUNT;
+
+mod fate;
+
+pub use fate::{Change, Ending, Fate};
 
 /// Class of instance types, its spot quota, its on-demand quota.
 pub const CLASSES: [(&str, &str, &str); 9] = [
@@ -54,11 +58,6 @@ const QUOTAS: [(&str, &str, f64); 17] = [
 const SERVICE: &str = "ec2";
 const SERVICE_NAME: &str = "Amazon Elastic Compute Cloud (Amazon EC2)";
 
-/// Seconds until a request has a case.
-const CASE_AFTER: i64 = 20;
-/// Seconds until a request is approved.
-const APPROVED_AFTER: i64 = 60;
-
 /// The quotas of one region.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct State {
@@ -76,51 +75,14 @@ impl Default for State {
     }
 }
 
-/// A request for more.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Change {
-    /// Its id.
-    pub id: String,
-    /// The quota.
-    pub code: String,
-    /// The value wanted.
-    pub desired: f64,
-    /// When.
-    pub created_at: i64,
-    /// Whether the approved value went into `applied`.
-    pub is_settled: bool,
-}
-
-impl Change {
-    fn status(&self, now: Timestamp) -> &'static str {
-        match now.as_second() - self.created_at {
-            age if age < CASE_AFTER => "PENDING",
-            age if age < APPROVED_AFTER => "CASE_OPENED",
-            _ => "APPROVED",
-        }
-    }
-
-    fn updated_at(&self, now: Timestamp) -> i64 {
-        match self.status(now) {
-            "PENDING" => self.created_at,
-            "CASE_OPENED" => self.created_at + CASE_AFTER,
-            _ => self.created_at + APPROVED_AFTER,
-        }
-    }
-
-    fn is_due(&self, now: Timestamp) -> bool {
-        !self.is_settled && self.status(now) == "APPROVED"
-    }
-}
-
 /// What counts now: the applied value, else the default, else (a code the sandbox does not know) nothing.
 #[must_use]
 pub fn limit(state: &State, code: &str, now: Timestamp) -> f64 {
     applied(state, code, now).or_else(|| default(code)).unwrap_or(0.0)
 }
 
-/// Writes what has been approved by now into `applied`. Whoever sets `applied` by hand calls this first, else an older
-/// approval would overrule it.
+/// Writes what has been granted by now into `applied`. Whoever sets `applied` by hand calls this first, else an older
+/// grant would overrule it.
 pub fn settle(state: &mut State, now: Timestamp) {
     for change in state.requests.iter_mut().filter(|change| change.is_due(now)) {
         change.is_settled = true;
@@ -239,7 +201,7 @@ fn request(call: &mut Call<'_>, input: &IncreaseInput) -> Result<Value, AwsError
     known(&input.service_code, &input.quota_code)?;
     let (now, code) = (call.now, &input.quota_code);
     let state = &call.world.region(&call.region).quotas;
-    if state.requests.iter().any(|change| change.code == *code && change.status(now) != "APPROVED") {
+    if state.requests.iter().any(|change| change.code == *code && change.is_open(now)) {
         return Err(AwsError::new(
             "ResourceAlreadyExistsException",
             "Only one open service quota increase request is allowed per quota.",
@@ -257,6 +219,7 @@ fn request(call: &mut Call<'_>, input: &IncreaseInput) -> Result<Value, AwsError
         desired: input.desired_value,
         created_at: now.as_second(),
         is_settled: false,
+        fate: call.world.weather.quota_answer,
     };
     let answer = json!({ "RequestedQuota": described(&call.region, &change, now) });
     call.world.region(&call.region).quotas.requests.push(change);

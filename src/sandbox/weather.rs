@@ -1,5 +1,5 @@
-//! The weather: what `sandbox set` makes, so that a rehearsal meets what AWS does on a bad day. The same door puts images into
-//! the registry, which nobody can push to.
+//! The weather: what `sandbox set` makes, so that a rehearsal meets what AWS does on a bad day. The same door changes the
+//! account ([`account`]): its quotas, its regions, whom it lets in, what its registry holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -8,21 +8,23 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::authorize::evaluate::Policy;
 use super::ec2::catalog;
-use super::ecr::images::{self, Reference};
 use super::route;
-use super::service_quotas::{self, CLASSES};
+use super::service_quotas::Fate;
 use super::world::World;
 
 mod account;
+mod standing;
 
-pub use account::{Account, EbsKey};
+pub use standing::{Account, EbsKey};
 
 /// What `sandbox set` understands; shown in its help.
 pub const WORDS: &str = "\
 Words:
-  quota G=0 [REGION]              vCPUs of a class (G, P, P5, Standard, …) or of a quota code, on Spot
+  quota G=0 [REGION]              vCPUs of a class (G, P, P5, Standard, …) or of a quota code, on Spot; G=none: never
+                                  raised, so that the default counts
+  quota-answer HOW [after TIME]   how requests for more end that are filed from now on, and when (60s): approved, denied,
+                                  not-approved, closed (and nothing raised), closed-granted (closed, and raised)
   dry TYPE ZONE | dry all         no capacity there; wet TYPE ZONE | wet all undoes it
   dry-spot TYPE ZONE              none on Spot, while it can be had on demand; wet undoes it too
   price TYPE ZONE USD             another Spot price; price clear undoes it
@@ -67,6 +69,8 @@ pub struct Weather {
     pub clock: i64,
     /// What is left in each bucket, and when that was.
     pub buckets: BTreeMap<String, (f64, i64)>,
+    /// How requests for a higher quota end that are filed now.
+    pub quota_answer: Fate,
 }
 
 impl Default for Weather {
@@ -83,6 +87,7 @@ impl Default for Weather {
             throttle: false,
             clock: 0,
             buckets: BTreeMap::new(),
+            quota_answer: Fate::default(),
         }
     }
 }
@@ -223,8 +228,6 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             *weather = Weather::default();
             "good weather".to_owned()
         }
-        ["quota", quota] => set_quota(world, quota, None, now)?,
-        ["quota", quota, region] => set_quota(world, quota, Some(region), now)?,
         ["dry", "all"] => {
             weather.dry.insert(("*".to_owned(), "*".to_owned()));
             "every pool is dry".to_owned()
@@ -274,7 +277,6 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
         }
         ["fail", operation, how, times] => fail(world, operation, how, times, "0")?,
         ["fail", operation, how, times, "after", after] => fail(world, operation, how, times, after)?,
-        ["principal", key, policy] => set_principal(world, key, policy)?,
         ["throttle", "on"] => {
             weather.throttle = true;
             weather.buckets.clear();
@@ -297,17 +299,17 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.clock = weather.clock.saturating_add(sign * seconds);
             format!("the clock is {} s off", weather.clock)
         }
-        ["image", reference, size] => put_image(world, reference, size, None, now)?,
-        ["image", reference, size, region] => put_image(world, reference, size, Some(region), now)?,
-        ["no-image", reference] => remove_image(world, reference, None)?,
-        ["no-image", reference, region] => remove_image(world, reference, Some(region))?,
-        other => account::set(world, other, now).unwrap_or_else(|| Err(not_understood(other)))?,
+        words => match standing::set(world, words, now) {
+            Some(said) => said?,
+            None => account::set(world, words, now)?,
+        },
     };
     Ok(said)
 }
 
-const VERBS: [&str; 21] = [
+const VERBS: [&str; 22] = [
     "quota",
+    "quota-answer",
     "dry",
     "dry-spot",
     "wet",
@@ -421,98 +423,6 @@ fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str)
     }
     world.weather.faults.push(Failing { operation: operation.to_owned(), fault, after, times: count });
     Ok(format!("{operation} fails {count} times ({how}) after {after}"))
-}
-
-/// The account's, not the weather's: `clear` lets nobody loose.
-fn set_principal(world: &mut World, key: &str, policy: &str) -> Result<String, WeatherError> {
-    if key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric()) {
-        return Err(WeatherError::Words(format!("`{key}` is no access key id such as `AKIAOPERATOR`")));
-    }
-    if policy == "none" {
-        world.principals.remove(key);
-        return Ok(format!("`{key}` may do everything"));
-    }
-    if let Err(why) = policy.parse::<Policy>() {
-        return Err(WeatherError::Words(format!("the policy cannot be evaluated: {why}")));
-    }
-    world.principals.insert(key.to_owned(), policy.to_owned());
-    Ok(format!("`{key}` may do what the policy allows"))
-}
-
-fn set_quota(world: &mut World, quota: &str, region: Option<&str>, now: Timestamp) -> Result<String, WeatherError> {
-    let wrong = || WeatherError::Words(format!("`{quota}` is not a quota such as `G=0` or `L-3819A6DF=8`"));
-    let (class, value) = quota.split_once('=').ok_or_else(wrong)?;
-    // JSON, in which the state is kept, has neither infinity nor what is no number.
-    let value = value.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0).ok_or_else(wrong)?;
-    let code = CLASSES
-        .iter()
-        .find_map(|(name, spot, on_demand)| {
-            if *name == class || *spot == class { Some(*spot) } else { (*on_demand == class).then_some(*on_demand) }
-        })
-        .ok_or_else(|| {
-            let known: Vec<&str> = CLASSES.iter().map(|(name, ..)| *name).collect();
-            WeatherError::Words(format!("no quota class `{class}`; there are {}", known.join(", ")))
-        })?;
-    let now = world.weather.now(now);
-    for name in regions(region)? {
-        let quotas = &mut world.region(&name).quotas;
-        // What was approved by now comes first, else it would come after this and win.
-        service_quotas::settle(quotas, now);
-        quotas.applied.insert(code.to_owned(), value);
-    }
-    Ok(format!("the quota {code} is {value} vCPUs"))
-}
-
-/// The one that is named, or all.
-fn regions(named: Option<&str>) -> Result<Vec<String>, WeatherError> {
-    match named {
-        Some(name) if catalog::regions().iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
-        Some(name) => Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
-        None => Ok(catalog::regions().to_vec()),
-    }
-}
-
-fn put_image(
-    world: &mut World,
-    reference: &str,
-    size: &str,
-    region: Option<&str>,
-    now: Timestamp,
-) -> Result<String, WeatherError> {
-    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
-    let bytes = bytes(size)
-        .ok_or_else(|| WeatherError::Words(format!("`{size}` is not a size such as `1.5GiB`, `700MiB` or `512KiB`")))?;
-    let now = world.weather.now(now).as_millisecond();
-    for name in regions(region)? {
-        images::put(&mut world.region(&name).ecr, &reference, bytes, now);
-    }
-    Ok(format!("the registry has {reference} of {bytes} bytes"))
-}
-
-fn remove_image(world: &mut World, reference: &str, region: Option<&str>) -> Result<String, WeatherError> {
-    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
-    let mut was_there = false;
-    for name in regions(region)? {
-        was_there |= images::remove(&mut world.region(&name).ecr, &reference);
-    }
-    if !was_there {
-        return Err(WeatherError::Words(format!("there was no image `{reference}`")));
-    }
-    Ok(format!("the registry has no {reference}"))
-}
-
-/// Whole bytes of a size with a unit, at least one; what is behind the point may have nine digits.
-fn bytes(text: &str) -> Option<u64> {
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
-    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
-    let is_number = |digits: &str| !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_digit());
-    if !is_number(whole) || !is_number(part) || part.len() > 9 {
-        return None;
-    }
-    let scale = 10_u64.pow(u32::try_from(part.len()).ok()?);
-    let part = part.parse::<u64>().ok()?.checked_mul(unit)? / scale;
-    whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

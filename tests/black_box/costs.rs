@@ -99,7 +99,10 @@ fn a_region_that_fails_is_named_and_the_others_are_shown() {
 /// On Spot the cheap pools are dry; on demand a `g4dn.xlarge` costs 0.526 in the sandbox.
 fn dry() -> Served {
     let aws = Served::with(MINIMAL);
-    for words in ["price * * 9.00", "price g4dn.xlarge * 0.20", "dry-spot g4dn.xlarge *"] {
+    // An hour ago by the clock of this machine; a new account's quota on demand is 0.
+    for words in
+        ["clock -1h", "quota L-DB2E81BA=64", "price * * 9.00", "price g4dn.xlarge * 0.20", "dry-spot g4dn.xlarge *"]
+    {
         aws.weather(words);
     }
     aws
@@ -113,7 +116,6 @@ fn on_demand_is_bought_under_the_ceiling_when_spot_is_dry_and_only_when_allowed(
     aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "0.50"]).exits(4).says("Spot capacity");
     assert_eq!(aws.live().len(), 0);
 
-    aws.weather("clock -1h");
     let up = aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "0.60", "-o", "json"]).exits(0);
     assert!(up.stderr().contains("buying on demand, g4dn.xlarge at 0.526 USD an hour"), "{up}");
     let up = up.json();
@@ -148,6 +150,15 @@ fn a_lost_answer_on_demand_starts_no_second_machine() {
     aws.weather("wet all");
     aws.spotctl(&buy).exits(0);
     assert_eq!(aws.ever_launched(), 1);
+}
+
+#[test]
+fn the_quota_on_demand_is_another_and_is_named() {
+    let aws = dry();
+    aws.weather("quota L-DB2E81BA=0");
+    let up = aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "0.60"]).exits(3);
+    up.says("on-demand quota L-DB2E81BA").says("spotctl quota request --code L-DB2E81BA");
+    assert_eq!(aws.live().len(), 0);
 }
 
 #[test]

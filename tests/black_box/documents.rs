@@ -6,10 +6,25 @@ use super::support::{Folder, MINIMAL, root};
 fn the_help_of_every_command_is_as_reviewed() {
     let folder = Folder::new();
     let mut text = folder.spotctl(&["--help"]).exits(0).stdout();
-    for command in
-        ["init", "plan", "apply", "up", "down", "destroy", "status", "why", "reap", "params", "render", "sandbox"]
-    {
-        let help = folder.spotctl(&[command, "--help"]).exits(0).stdout();
+    for command in [
+        "init",
+        "plan",
+        "apply",
+        "up",
+        "down",
+        "destroy",
+        "status",
+        "why",
+        "reap",
+        "quota",
+        "quota request",
+        "quota watch",
+        "params",
+        "render",
+        "sandbox",
+    ] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = folder.spotctl(&words).exits(0).stdout();
         let own = help.split("Global options").next().unwrap_or_default();
         text.extend(["\n# spotctl ", command, "\n", own]);
     }

@@ -144,6 +144,36 @@ async fn a_failure_that_is_no_refusal_is_one() {
     assert!(error.message.contains("L-3819A6DF") || error.message.contains("L-DB2E81BA"), "{}", error.message);
 }
 
+#[tokio::test]
+async fn many_limits_come_from_the_lists_and_are_the_same() {
+    let sandbox = Sandbox::in_memory();
+    set(&sandbox, &["quota", "P5=192"]);
+    let cloud = cloud(&sandbox, "a");
+    let all: BTreeSet<Quota> = [Market::Spot, Market::OnDemand].into_iter().flat_map(quota::all).collect();
+    let mut one_by_one = Vec::new();
+    for quota in &all {
+        one_by_one.push((*quota, limit(&cloud, *quota).await.unwrap()));
+    }
+    set(&sandbox, &["fail", "GetServiceQuota", "500", "99"]);
+    let listed: Vec<_> = look(&cloud, &all).await.unwrap().iter().map(|found| (found.quota, found.limit)).collect();
+    assert_eq!(listed, one_by_one);
+    assert!(listed.iter().any(|(quota, limit)| quota.code == "L-C4BD4855" && *limit == Some(192)));
+    let policy = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:*","Resource":"*"}]}"#;
+    set(&sandbox, &["principal", "limited", policy]);
+    let dark = look(&self::cloud(&sandbox, "limited"), &all).await.unwrap();
+    assert!(dark.iter().all(|found| found.limit.is_none()));
+    assert_eq!(dark[0].missing, BTreeSet::from(["servicequotas:ListServiceQuotas"]));
+}
+
+#[tokio::test]
+async fn a_quota_that_the_region_does_not_have_is_not_known_and_no_failure() {
+    let cloud = cloud(&Sandbox::in_memory(), "a");
+    let nowhere = Quota { market: Market::Spot, code: "L-00000000", name: "nowhere" };
+    let standings = read(&cloud, &BTreeSet::from([nowhere])).await.unwrap();
+    assert_eq!((standings[0].limit, standings[0].missing.len()), (None, 0));
+    assert_eq!(increases(&cloud, nowhere).await.unwrap(), []);
+}
+
 #[test]
 fn a_limit_is_whole_and_never_wraps() {
     for (value, limit) in

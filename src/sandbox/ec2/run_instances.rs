@@ -178,7 +178,9 @@ fn complete(call: &mut Call<'_>, asked: Asked) -> Result<Launch, AwsError> {
     checks::options(&data)?;
     data.volumes = checks::volumes(&data, &image)?;
     let default = account.ebs_key(&region);
-    default.map(|key| encrypt(&mut data.volumes, &key.key));
+    if let Some(key) = default {
+        encrypt(&mut data.volumes, &key.key);
+    }
     let granted = default.filter(|key| key.is_granted).map(|key| key.key.clone());
     tags::check_launch(&data)?;
     let on_demand = prices::on_demand(&kind.name, &region);

@@ -76,3 +76,69 @@ fn lists_come_in_pages_and_unknown_parameters_are_refused() {
     let applied = ask(&mut world, 1, "ListServiceQuotas", &json!({"ServiceCode": "ec2"})).unwrap();
     assert_eq!(applied["Quotas"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn a_request_ends_as_the_weather_had_it_when_it_was_filed() {
+    let code = "L-7212CCBC";
+    let wish = json!({"ServiceCode": "ec2", "QuotaCode": code, "DesiredValue": 96.0});
+    let says = |world: &mut World, words: &str| {
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        crate::sandbox::weather::set(world, &words, Timestamp::UNIX_EPOCH).unwrap();
+    };
+    for (answer, status, value) in [
+        ("approved", "APPROVED", Some(96.0)),
+        ("denied", "DENIED", None),
+        ("not-approved", "NOT_APPROVED", None),
+        ("closed", "CASE_CLOSED", None),
+        ("closed-granted", "CASE_CLOSED", Some(96.0)),
+    ] {
+        let mut world = World::default();
+        says(&mut world, &format!("quota-answer {answer} after 9s"));
+        let made = ask(&mut world, 100, "RequestServiceQuotaIncrease", &wish).unwrap();
+        assert_eq!(made["RequestedQuota"]["Status"], "PENDING");
+        says(&mut world, "quota-answer approved after 1s");
+        let id = json!({"RequestId": made["RequestedQuota"]["Id"]});
+        for (second, wanted, since) in [
+            (102, "PENDING", 100),
+            (103, "CASE_OPENED", 103),
+            (108, "CASE_OPENED", 103),
+            (109, status, 109),
+            (999, status, 109),
+        ] {
+            let change = ask(&mut world, second, "GetRequestedServiceQuotaChange", &id).unwrap();
+            let change = &change["RequestedQuota"];
+            assert_eq!(
+                (&change["Status"], &change["LastUpdated"]),
+                (&json!(wanted), &json!(since)),
+                "{answer} {second}"
+            );
+        }
+        let applied = ask(&mut world, 109, "GetServiceQuota", &quota_of(code));
+        let applied = applied.ok().and_then(|answer| answer["Quota"]["Value"].as_f64());
+        assert_eq!(applied, value, "{answer}");
+        // What has ended keeps nobody from asking again, and the next one ends by its own fate.
+        let more = json!({"ServiceCode": "ec2", "QuotaCode": code, "DesiredValue": 192.0});
+        let again = ask(&mut world, 110, "RequestServiceQuotaIncrease", &more).unwrap();
+        assert_eq!(again["RequestedQuota"]["Status"], "PENDING", "{answer}");
+        let quota = ask(&mut world, 111, "GetServiceQuota", &quota_of(code)).unwrap();
+        assert_eq!(quota["Quota"]["Value"], 192.0, "{answer}");
+    }
+}
+
+#[test]
+fn a_quota_that_was_never_raised_can_be_had_again() {
+    let mut world = World::default();
+    let words = ["quota", "G=none", "us-east-1"].map(str::to_owned);
+    crate::sandbox::weather::set(&mut world, &words, Timestamp::UNIX_EPOCH).unwrap();
+    let none = ask(&mut world, 1, "GetServiceQuota", &quota_of("L-3819A6DF"));
+    assert_eq!(none.unwrap_err(), "NoSuchResourceException");
+    assert!(limit(&world.region("us-east-1").quotas, "L-3819A6DF", Timestamp::UNIX_EPOCH).abs() < f64::EPSILON);
+}
+
+#[test]
+fn a_request_of_an_older_state_is_approved_after_a_minute() {
+    let old = json!({"id": "1", "code": "L-3819A6DF", "desired": 96.0, "created_at": 100, "is_settled": false});
+    let change: Change = serde_json::from_value(old).unwrap();
+    let status = |second| change.status(Timestamp::from_second(second).unwrap());
+    assert_eq!([status(119), status(120), status(160)], ["PENDING", "CASE_OPENED", "APPROVED"]);
+}

@@ -1,110 +1,152 @@
-//! The account itself, as `sandbox set` makes it: its plan, its EBS key, its buckets, and whether EC2 Spot has its role.
-//!
-//! It owns what is kept of them and the words for it. It is no weather: `clear` changes none of it.
-//!
-//! What AWS does oddly: encryption by default and its key are set for each region apart, and a volume cannot opt out of it.
-
-use std::collections::BTreeMap;
+//! The part of `sandbox set` that changes the account, not what happens to calls: quotas and how requests for more end,
+//! principals, images in the registry, which nobody can push to.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::WeatherError;
+use super::{WeatherError, meant, not_understood, whole_seconds};
+use crate::sandbox::authorize::evaluate::Policy;
 use crate::sandbox::ec2::catalog;
-use crate::sandbox::world::{ACCOUNT, World};
-use crate::sandbox::{iam, kms, s3};
+use crate::sandbox::ecr::images::{self, Reference};
+use crate::sandbox::service_quotas::{self, CLASSES, Ending, Fate};
+use crate::sandbox::world::World;
 
-/// What an account is, beside what it holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)] // A state of an older version lacks what came later.
-pub struct Account {
-    /// Whether it is on the free plan, which launches only types that are eligible for the free tier.
-    pub free_plan: bool,
-    /// EBS encryption by default, where it is on.
-    pub ebs_key: Option<EbsKey>,
-    /// Buckets of S3 and their regions.
-    pub buckets: BTreeMap<String, String>,
-}
-
-/// The key of EBS encryption by default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EbsKey {
-    /// `alias/aws/ebs`, which holds in every region, or the ARN of a customer's key, which holds in its own.
-    pub key: String,
-    /// Whether the role of EC2 Spot has a grant on it; AWS's own needs none.
-    pub is_granted: bool,
-}
-
-impl Account {
-    /// The key that new volumes of this region are encrypted with, when they are.
-    #[must_use]
-    pub fn ebs_key(&self, region: &str) -> Option<&EbsKey> {
-        let of = |found: &&EbsKey| found.key == kms::EBS_ALIAS || kms::region_of(&found.key) == Some(region);
-        self.ebs_key.as_ref().filter(of)
+/// Changes the account by words that are no weather, and says what is now so.
+///
+/// # Errors
+/// The words are not understood here either.
+pub(super) fn set(world: &mut World, words: &[&str], now: Timestamp) -> Result<String, WeatherError> {
+    match words {
+        ["quota", quota] => set_quota(world, quota, None, now),
+        ["quota", quota, region] => set_quota(world, quota, Some(region), now),
+        ["quota-answer", how] => quota_answer(world, how, None),
+        ["quota-answer", how, "after", time] => quota_answer(world, how, Some(time)),
+        ["principal", key, policy] => set_principal(world, key, policy),
+        ["image", reference, size] => put_image(world, reference, size, None, now),
+        ["image", reference, size, region] => put_image(world, reference, size, Some(region), now),
+        ["no-image", reference] => remove_image(world, reference, None),
+        ["no-image", reference, region] => remove_image(world, reference, Some(region)),
+        _ => Err(not_understood(words)),
     }
 }
 
-/// Does what the words say; nothing when they are not about the account.
-pub(super) fn set(world: &mut World, words: &[&str], now: Timestamp) -> Option<Result<String, WeatherError>> {
-    let account = &mut world.account;
-    Some(match words {
-        ["spot-role", "none"] => {
-            iam::remove_spot_role(&mut world.iam);
-            Ok(format!("the account has no {}", iam::SPOT_ROLE))
+/// The account's, not the weather's: `clear` lets nobody loose.
+fn set_principal(world: &mut World, key: &str, policy: &str) -> Result<String, WeatherError> {
+    if key.is_empty() || !key.chars().all(|letter| letter.is_ascii_alphanumeric()) {
+        return Err(WeatherError::Words(format!("`{key}` is no access key id such as `AKIAOPERATOR`")));
+    }
+    if policy == "none" {
+        world.principals.remove(key);
+        return Ok(format!("`{key}` may do everything"));
+    }
+    if let Err(why) = policy.parse::<Policy>() {
+        return Err(WeatherError::Words(format!("the policy cannot be evaluated: {why}")));
+    }
+    world.principals.insert(key.to_owned(), policy.to_owned());
+    Ok(format!("`{key}` may do what the policy allows"))
+}
+
+fn set_quota(world: &mut World, quota: &str, region: Option<&str>, now: Timestamp) -> Result<String, WeatherError> {
+    let wrong = || WeatherError::Words(format!("`{quota}` is not a quota such as `G=0` or `L-3819A6DF=8`"));
+    let (class, value) = quota.split_once('=').ok_or_else(wrong)?;
+    let value = match value {
+        "none" => None,
+        // JSON, in which the state is kept, has neither infinity nor what is no number.
+        text => {
+            let value = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value >= 0.0);
+            Some(value.ok_or_else(wrong)?)
         }
-        ["spot-role", "made"] => {
-            let now = world.weather.now(now);
-            iam::make_spot_role(&mut world.iam, now);
-            Ok(format!("the account has {}", iam::SPOT_ROLE))
-        }
-        ["free-plan", "on"] => {
-            account.free_plan = true;
-            Ok("the account is on the free plan".to_owned())
-        }
-        ["free-plan", "off"] => {
-            account.free_plan = false;
-            Ok("the account is on the paid plan".to_owned())
-        }
-        ["ebs-key", "none"] => {
-            account.ebs_key = None;
-            Ok("volumes are not encrypted by default".to_owned())
-        }
-        ["ebs-key", key] => ebs_key(account, key, true),
-        ["ebs-key", key, "granted"] => ebs_key(account, key, true),
-        ["ebs-key", key, "ungranted"] => ebs_key(account, key, false),
-        ["bucket", name, region] => bucket(account, name, region),
-        ["no-bucket", name] => match account.buckets.remove(*name) {
-            Some(_) => Ok(format!("there is no bucket {name}")),
-            None => Err(WeatherError::Words(format!("there was no bucket `{name}`"))),
-        },
-        _ => return None,
+    };
+    let code = CLASSES
+        .iter()
+        .find_map(|(name, spot, on_demand)| {
+            if *name == class || *spot == class { Some(*spot) } else { (*on_demand == class).then_some(*on_demand) }
+        })
+        .ok_or_else(|| {
+            let known: Vec<&str> = CLASSES.iter().map(|(name, ..)| *name).collect();
+            WeatherError::Words(format!("no quota class `{class}`; there are {}", known.join(", ")))
+        })?;
+    let now = world.weather.now(now);
+    for name in regions(region)? {
+        let quotas = &mut world.region(&name).quotas;
+        // What was approved by now comes first, else it would come after this and win.
+        service_quotas::settle(quotas, now);
+        match value {
+            Some(value) => quotas.applied.insert(code.to_owned(), value),
+            None => quotas.applied.remove(code),
+        };
+    }
+    Ok(match value {
+        Some(value) => format!("the quota {code} is {value} vCPUs"),
+        None => format!("the quota {code} has no applied value; its default counts"),
     })
 }
 
-fn ebs_key(account: &mut Account, key: &str, is_granted: bool) -> Result<String, WeatherError> {
-    let is_own = kms::region_of(key).is_some_and(|region| catalog::regions().iter().any(|known| known == region));
-    if key != kms::EBS_ALIAS && !is_own {
-        let such = format!("arn:aws:kms:us-east-1:{ACCOUNT}:key/01234567-89ab-cdef-0123-456789abcdef");
-        return Err(WeatherError::Words(format!(
-            "`{key}` is neither `{}` nor the ARN of a key of this account and one of the sandbox's regions, such as `{such}`",
-            kms::EBS_ALIAS
-        )));
+/// Requests that were filed before keep the fate that they were filed with.
+fn quota_answer(world: &mut World, how: &str, after: Option<&str>) -> Result<String, WeatherError> {
+    let ending = Ending::ALL.into_iter().find(|(word, _)| *word == how).map(|(_, ending)| ending).ok_or_else(|| {
+        let known = Ending::ALL.map(|(word, _)| word);
+        let hint = meant(how, known);
+        WeatherError::Words(format!("no end of a request `{how}`{hint}; there are {}", known.join(", ")))
+    })?;
+    let mut fate = Fate { ending, ..Fate::default() };
+    if let Some(text) = after {
+        let seconds = i64::try_from(whole_seconds(text)?.as_secs()).ok().filter(|seconds| *seconds > 0);
+        // A request is pending when it is filed, whatever becomes of it.
+        fate.after = seconds.ok_or_else(|| WeatherError::Words(format!("`{text}` is not how long a request takes")))?;
     }
-    if key == kms::EBS_ALIAS && !is_granted {
-        return Err(WeatherError::Words(format!("`{key}` is AWS's own and needs no grant")));
-    }
-    account.ebs_key = Some(EbsKey { key: key.to_owned(), is_granted });
-    let grant = if is_granted { "may use it" } else { "has no grant on it" };
-    Ok(format!("volumes are encrypted with {key}, and {} {grant}", iam::SPOT_ROLE))
+    let after = fate.after;
+    world.weather.quota_answer = fate;
+    Ok(format!("requests for a quota end {how} after {after} s"))
 }
 
-fn bucket(account: &mut Account, name: &str, region: &str) -> Result<String, WeatherError> {
-    if !s3::is_bucket_name(name) {
-        return Err(WeatherError::Words(format!("`{name}` is no name of a bucket such as `my-results`")));
+/// The one that is named, or all.
+fn regions(named: Option<&str>) -> Result<Vec<String>, WeatherError> {
+    match named {
+        Some(name) if catalog::regions().iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
+        Some(name) => Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
+        None => Ok(catalog::regions().to_vec()),
     }
-    if !catalog::regions().iter().any(|known| known == region) {
-        return Err(WeatherError::Words(format!("no region `{region}` in the sandbox")));
+}
+
+fn put_image(
+    world: &mut World,
+    reference: &str,
+    size: &str,
+    region: Option<&str>,
+    now: Timestamp,
+) -> Result<String, WeatherError> {
+    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
+    let bytes = bytes(size)
+        .ok_or_else(|| WeatherError::Words(format!("`{size}` is not a size such as `1.5GiB`, `700MiB` or `512KiB`")))?;
+    let now = world.weather.now(now).as_millisecond();
+    for name in regions(region)? {
+        images::put(&mut world.region(&name).ecr, &reference, bytes, now);
     }
-    account.buckets.insert(name.to_owned(), region.to_owned());
-    Ok(format!("there is a bucket {name} in {region}"))
+    Ok(format!("the registry has {reference} of {bytes} bytes"))
+}
+
+fn remove_image(world: &mut World, reference: &str, region: Option<&str>) -> Result<String, WeatherError> {
+    let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
+    let mut was_there = false;
+    for name in regions(region)? {
+        was_there |= images::remove(&mut world.region(&name).ecr, &reference);
+    }
+    if !was_there {
+        return Err(WeatherError::Words(format!("there was no image `{reference}`")));
+    }
+    Ok(format!("the registry has no {reference}"))
+}
+
+/// Whole bytes of a size with a unit, at least one; what is behind the point may have nine digits.
+fn bytes(text: &str) -> Option<u64> {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > 9 {
+        return None;
+    }
+    let scale = 10_u64.pow(u32::try_from(part.len()).ok()?);
+    let part = part.parse::<u64>().ok()?.checked_mul(unit)? / scale;
+    whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part).filter(|bytes| *bytes > 0)
 }

@@ -53,6 +53,11 @@ fn words_that_are_not_understood_say_what_is() {
         ("dry g4dn.xlage us-east-1a", "did you mean `g4dn.xlarge`"),
         ("dry g4dn.xlarge us-east-9a", "no zone"),
         ("quota Q=1", "no quota class `Q`"),
+        ("quota G=many", "is not a quota such as"),
+        ("quota-answer aproved", "did you mean `approved`"),
+        ("quota-answer denied soon", "not how `quota-answer` goes"),
+        ("quota-answer denied after 0s", "not how long a request takes"),
+        ("quota-answer denied after 1500ms", "no whole number of seconds"),
         ("fail RunInstances 200 1", "not an HTTP status"),
         ("interrupt i-1", "no instance"),
         ("imge team/worker:1 1GiB", "did you mean `image`"),
@@ -158,6 +163,7 @@ fn a_quota_that_is_set_outlives_an_increase_that_was_approved_before() {
         desired: 99.0,
         created_at: -1_000_000,
         is_settled: false,
+        fate: Fate::default(),
     });
     say(&mut world, "quota G=0 us-east-1").unwrap();
     let limit = service_quotas::limit(&world.region("us-east-1").quotas, "L-3819A6DF", Timestamp::UNIX_EPOCH);
