@@ -76,7 +76,7 @@ pub(super) async fn suffices(reads: &Reads<'_>) -> Verdict {
         for need in needs.iter_mut().filter(|need| need.suffices() == Some(false)) {
             need.open = open_increases(cloud, need.quota).await;
         }
-        verdicts.push(judge(&needs, market));
+        verdicts.push(judge(&needs, market, count));
     }
     Verdict::all(verdicts).unwrap_or_else(|| Verdict::skip("no quota is asked about"))
 }
@@ -109,7 +109,9 @@ fn needs<'a>(offers: &'a [Offer], standings: &'a [Standing], slots: u32, market:
     needs
 }
 
-fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
+/// `count` is what `--count` says, for the command that asks for as much.
+fn judge(needs: &[Need<'_>], market: Market, count: u32) -> Verdict {
+    let flag = if count > 1 { format!(" --count {count}") } else { String::new() };
     let Some(first) = needs.first() else {
         return Verdict::skip(format!("no {} offer whose quota is known (check `offers`)", market.as_str()));
     };
@@ -118,7 +120,7 @@ fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
     }
     if let Some(other) = needs.iter().find(|need| need.suffices() == Some(true)) {
         let evidence = format!("{}; `up` passes over it, to {}", first.words(), other.words());
-        return Verdict::warn(evidence, "for the cheaper offer: spotctl quota request");
+        return Verdict::warn(evidence, format!("for the cheaper offer: spotctl quota request{flag}"));
     }
     let words: Vec<String> = needs.iter().map(Need::words).collect();
     let words = words.join("; ");
@@ -126,8 +128,8 @@ fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
         let watch = needs.iter().any(|need| !need.open.is_empty());
         // The fallback's quota matters only when Spot has nothing.
         let status = if market == Market::Spot { Status::Fail } else { Status::Warn };
-        let advice = if watch { "spotctl quota watch" } else { "spotctl quota request" };
-        return Verdict::new(status, words, Some(advice.to_owned()));
+        let verb = if watch { "watch" } else { "request" };
+        return Verdict::new(status, words, Some(format!("spotctl quota {verb}{flag}")));
     }
     let mut missing: Vec<&str> = needs.iter().flat_map(Need::missing).collect();
     missing.sort_unstable();
@@ -170,7 +172,7 @@ mod tests {
     }
 
     fn verdict(offers: &[Offer], standings: &[Standing], slots: u32) -> Verdict {
-        judge(&needs(offers, standings, slots, Market::Spot), Market::Spot)
+        judge(&needs(offers, standings, slots, Market::Spot), Market::Spot, slots)
     }
 
     #[test]
@@ -188,7 +190,7 @@ mod tests {
             assert_eq!(verdict.status, status, "{g:?} {p:?}");
             assert!(verdict.evidence.contains(evidence), "{}", verdict.evidence);
         }
-        assert_eq!(with(Some(0), Some(0)).advice.as_deref(), Some("spotctl quota request"));
+        assert_eq!(with(Some(0), Some(0)).advice.as_deref(), Some("spotctl quota request --count 2"));
         assert_eq!(verdict(&[], &[], 1).status, Status::Skip);
         assert_eq!(verdict(&[offer("p6-b200.48xlarge", 192)], &[], 1).status, Status::Skip, "a guess");
     }
@@ -199,7 +201,7 @@ mod tests {
         let standings = [standing("g5.xlarge", Some(0))];
         let mut needs = needs(&offers, &standings, 1, Market::Spot);
         needs[0].open = vec!["an increase to 16 is CASE_OPENED".to_owned()];
-        let verdict = judge(&needs, Market::Spot);
+        let verdict = judge(&needs, Market::Spot, 1);
         assert_eq!(verdict.advice.as_deref(), Some("spotctl quota watch"));
         assert!(verdict.evidence.ends_with("an increase to 16 is CASE_OPENED"), "{}", verdict.evidence);
     }
@@ -209,7 +211,7 @@ mod tests {
         let offers = [offer("g4dn.xlarge", 4)];
         let quota = quota::of("g4dn.xlarge", Market::OnDemand).unwrap();
         let standings = [Standing { quota, limit: Some(0), holders: Some(Vec::new()), missing: BTreeSet::new() }];
-        let verdict = judge(&needs(&offers, &standings, 1, Market::OnDemand), Market::OnDemand);
+        let verdict = judge(&needs(&offers, &standings, 1, Market::OnDemand), Market::OnDemand, 1);
         assert_eq!(verdict.status, Status::Warn);
         assert!(verdict.evidence.contains("L-DB2E81BA"), "{}", verdict.evidence);
     }

@@ -115,6 +115,13 @@ fn text_has_a_line_a_check_with_its_advice_below_and_says_how_many_failed() {
     assert!(next.starts_with("    "), "{next}");
     assert!(out.trim_end().lines().last().is_some_and(|last| last.starts_with("1 failed, ")), "{out}");
     aws.spotctl(&["doctor", "--skip", "quota"]).exits(0);
+
+    // What is asked for already is waited for, and what is granted is enough.
+    aws.weather("quota-answer approved after 60s");
+    aws.spotctl(&["quota", "request"]).exits(0);
+    stands(&aws, "quota", "fail", "the request ", "spotctl quota watch");
+    aws.weather("clock +5m");
+    stands(&aws, "quota", "ok", "0 in use, 4 needed", "");
 }
 
 #[test]
