@@ -95,12 +95,12 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
 enum Absent {
     Repository,
     Image,
-    Unread(Error),
+    Unread(Box<Error>),
 }
 
 /// Compressed bytes, of the largest platform where there are several; `None` where ECR does not say.
 async fn size(cloud: &Cloud, repository: &Repository, image: &str) -> Result<Option<u64>, Absent> {
-    let there = cloud.in_region(&repository.region).map_err(Absent::Unread)?;
+    let there = cloud.in_region(&repository.region).map_err(|error| Absent::Unread(Box::new(error)))?;
     let (tag, digest) = reference(image);
     let id = ImageIdentifier::builder().set_image_tag(tag).set_image_digest(digest).build();
     let request = there.ecr.describe_images().registry_id(&repository.account).repository_name(&repository.name);
@@ -113,7 +113,7 @@ async fn size(cloud: &Cloud, repository: &Repository, image: &str) -> Result<Opt
             let is_repository = failure.code.as_deref() == Some("RepositoryNotFoundException");
             Err(if is_repository { Absent::Repository } else { Absent::Image })
         }
-        Err(failure) => Err(Absent::Unread(failure.doing(&format!("looking for {image} in ECR")))),
+        Err(failure) => Err(Absent::Unread(Box::new(failure.doing(&format!("looking for {image} in ECR"))))),
     }
 }
 
