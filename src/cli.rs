@@ -26,6 +26,7 @@ mod init;
 mod man;
 mod params;
 mod plan;
+mod prices;
 mod quota;
 mod reap;
 mod regions;
@@ -61,6 +62,8 @@ pub struct Cli {
 enum Command {
     /// Write a commented `spotctl.yaml` and a `.env` sample
     Init(init::Args),
+    /// Show what GPU types cost on Spot now, by type and zone; needs no file
+    Prices(prices::Args),
     /// Prove, read-only, that `up` would work
     Doctor(doctor::Args),
     /// Show what `up` would change, and where it would launch at which price
@@ -100,6 +103,7 @@ impl Command {
     fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",
+            Self::Prices(_) => "prices",
             Self::Doctor(_) => "doctor",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
@@ -176,6 +180,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         }
         Command::Man(args) => man::run(ui, &args),
         Command::Sandbox(args) => sandbox::run(ui, &global, args).await,
+        Command::Prices(args) => prices::run(ui, &global, &args).await,
         Command::Doctor(args) => Box::pin(doctor::run(&Context::load(ui, &global).await?, &args)).await,
         Command::Plan(args) => plan::run(&Context::load(ui, &global).await?, &args).await,
         Command::Apply(args) => apply::run(&Context::load(ui, &global).await?, &args).await,

@@ -3,6 +3,7 @@
 //! Nothing here makes a client, reads a clock, prints or sleeps. What it needs to know is read by `market` and `resource`
 //! and handed in.
 
+pub mod catalog;
 pub mod classify;
 pub mod cost;
 pub mod increase;
@@ -15,6 +16,7 @@ pub mod policy;
 pub mod quota;
 pub mod references;
 pub mod refusal;
+pub mod stability;
 pub mod user_data;
 pub mod why;
 pub mod workers;

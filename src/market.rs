@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, InstanceTypeInfo, LocationType, UsageClassType};
+use aws_sdk_ec2::types::{EphemeralNvmeSupport, Filter, InstanceTypeInfo, LocationType, UsageClassType};
 use jiff::Timestamp;
 
 use crate::cloud::{Cloud, call, pages};
@@ -22,6 +22,7 @@ pub mod image;
 pub mod network;
 pub mod price_list;
 pub mod quotas;
+pub mod survey;
 
 /// Families that have GPUs by AWS's naming: `g…` (with `gr…`) and `p…`. A wildcard, so that a family that AWS adds
 /// tomorrow is found without a new release.
@@ -135,6 +136,11 @@ fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
     let models = gpus.map(aws_sdk_ec2::types::GpuInfo::gpus).unwrap_or_default();
     let count = models.iter().filter_map(aws_sdk_ec2::types::GpuDeviceInfo::count).sum::<i32>();
     let total = gpus.and_then(aws_sdk_ec2::types::GpuInfo::total_gpu_memory_in_mib).unwrap_or_default();
+    // Old types have local disks that are no NVMe (m3): nothing mounts those.
+    let nvme = info
+        .instance_storage_info()
+        .filter(|storage| storage.nvme_support().is_some_and(|word| *word != EphemeralNvmeSupport::Unsupported))
+        .and_then(aws_sdk_ec2::types::InstanceStorageInfo::total_size_in_gb);
     Some(InstanceType {
         name,
         vcpus: number(info.v_cpu_info().and_then(aws_sdk_ec2::types::VCpuInfo::default_v_cpus)),
@@ -143,6 +149,7 @@ fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
             .and_then(aws_sdk_ec2::types::MemoryInfo::size_in_mib)
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or_default(),
+        nvme_gb: nvme.and_then(|size| u32::try_from(size).ok()).unwrap_or_default(),
         gpus: number(Some(count)),
         gpu_memory_mib: u64::from(number(Some(total))),
         gpu: models.first().and_then(|model| model.name()).map(str::to_owned),
@@ -205,7 +212,7 @@ pub async fn ledger(cloud: &Cloud, workers: &[Worker], disks: BTreeMap<String, V
 
 /// With `StartTime` = now AWS answers one row a pool: the price in force.
 async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
-    let history = price_rows(cloud, types, jiff::Timestamp::now()).await?;
+    let history = price_rows(cloud, Some(types), jiff::Timestamp::now()).await?;
     Ok(history.into_iter().filter_map(|(pool, points)| Some((pool, points.last()?.1))).collect())
 }
 
@@ -225,13 +232,17 @@ pub async fn price_history(
     if types.is_empty() {
         return Ok(BTreeMap::new());
     }
-    price_rows(cloud, filter("instance-type", types), since).await
+    price_rows(cloud, Some(filter("instance-type", types)), since).await
 }
 
-async fn price_rows(cloud: &Cloud, types: Filter, since: Timestamp) -> Result<BTreeMap<(String, Zone), History>> {
+async fn price_rows(
+    cloud: &Cloud,
+    types: Option<Filter>,
+    since: Timestamp,
+) -> Result<BTreeMap<(String, Zone), History>> {
     let since = aws_sdk_ec2::primitives::DateTime::from_secs(since.as_second());
     let request = cloud.ec2.describe_spot_price_history();
-    let request = request.start_time(since).product_descriptions(LINUX).filters(types);
+    let request = request.start_time(since).product_descriptions(LINUX).set_filters(types.map(|types| vec![types]));
     let found = pages("DescribeSpotPriceHistory", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading the Spot prices"))?;

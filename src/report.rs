@@ -10,9 +10,11 @@ use crate::error::Error;
 use crate::settings::Output;
 use crate::ui::Ui;
 
+pub mod chart;
 pub mod choice;
 pub mod doctor;
 pub mod foundation;
+pub mod prices;
 pub mod quota;
 pub mod stacks;
 pub mod table;

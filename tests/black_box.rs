@@ -12,6 +12,7 @@ mod black_box {
     mod life;
     mod pipelines;
     mod policies;
+    mod prices;
     mod quota;
     mod races;
     mod readme;

@@ -1,5 +1,5 @@
-//! Files an increase of a quota, and never two: AWS takes one request at a time, and an answer that was lost is looked for
-//! before anything is said about it.
+//! Files an increase of a quota, and never two: AWS takes one request at a time, and an answer that was lost is looked
+//! for before anything is said about it.
 
 use crate::cloud::{Cloud, Failure, call, lacking, poll};
 use crate::decide::classify::Class;

@@ -37,7 +37,7 @@ pub const STATE: Pace =
 
 /// For a quota increase, which takes minutes or a day; slowest and limit are the caller's.
 pub const INCREASE: Pace =
-    Pace { first: Duration::from_secs(15), slowest: Duration::from_secs(60), limit: Duration::from_hours(48) };
+    Pace { first: Duration::from_secs(15), slowest: Duration::from_mins(1), limit: Duration::from_hours(48) };
 
 /// For a command of the user's own that is run at the end.
 pub const COMMAND: Pace =

@@ -200,8 +200,29 @@ mod tests {
             ("SomethingNew", "", 500, Class::Server),
             ("SomethingNew", "", 400, Class::Other),
             ("UnauthorizedOperation", "", 403, Class::Access),
+            ("DependencyAccessDeniedException", "", 400, Class::Access),
         ] {
             assert_eq!(classify(code, message, status), class, "{code} {message} {status}");
+        }
+    }
+
+    #[test]
+    fn credentials_that_are_wrong_or_expired_are_no_missing_permission() {
+        for (code, denied) in [
+            ("UnauthorizedOperation", true),
+            ("AccessDenied", true),
+            ("AccessDeniedException", true),
+            ("DependencyAccessDeniedException", true),
+            ("ExpiredToken", false),
+            ("ExpiredTokenException", false),
+            ("RequestExpired", false),
+            ("UnrecognizedClientException", false),
+            ("InvalidClientTokenId", false),
+            ("AuthFailure", false),
+            ("OptInRequired", false),
+        ] {
+            assert_eq!(is_denied(code), denied, "{code}");
+            assert_eq!(classify(code, "", 400), Class::Access, "{code}");
         }
     }
 }

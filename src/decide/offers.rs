@@ -25,6 +25,8 @@ pub struct InstanceType {
     pub vcpus: u32,
     /// Main memory.
     pub memory_mib: u64,
+    /// Local NVMe, all disks together, in AWS's GB; 0: none.
+    pub nvme_gb: u32,
     /// Whole GPUs; 0 where the type has a fraction of one (g6f) or none.
     pub gpus: u32,
     /// Memory of all GPUs together.
@@ -168,7 +170,7 @@ pub struct Ranking {
 }
 
 /// GPUs of this maker run CUDA, which every image of ours and `docker --gpus` are about.
-const CUDA_MAKER: &str = "NVIDIA";
+pub(crate) const CUDA_MAKER: &str = "NVIDIA";
 
 impl<'a> Wish<'a> {
     /// What the file asks for, on an image of this architecture.

@@ -212,7 +212,7 @@ pub fn by_code(code: &str) -> Option<Quota> {
 
 /// The smallest of these types that counts against the quota: what it has to suffice for at the least.
 #[must_use]
-pub fn smallest<'a>(types: &'a [InstanceType], quota: Quota) -> Option<&'a InstanceType> {
+pub fn smallest(types: &[InstanceType], quota: Quota) -> Option<&InstanceType> {
     let its = types.iter().filter(|found| of(&found.name, quota.market) == Some(quota));
     its.min_by(|a, b| (a.vcpus, &a.name).cmp(&(b.vcpus, &b.name)))
 }
@@ -253,7 +253,7 @@ pub fn wanted_by<'a>(types: impl IntoIterator<Item = &'a str>, market: Market) -
 #[must_use]
 pub fn possible(types: &Types, also: Option<&str>, market: Market) -> BTreeSet<Quota> {
     let listed = match types {
-        Types::Cheapest => ["g4dn", "p4d", "p5"].as_slice().iter().copied().collect::<Vec<_>>(),
+        Types::Cheapest => vec!["g4dn", "p4d", "p5"],
         Types::Listed(names) => names.iter().map(String::as_str).collect(),
     };
     wanted_by(listed.into_iter().chain(also), market).keys()

@@ -8,6 +8,7 @@ fn the_help_of_every_command_is_as_reviewed() {
     let mut text = folder.spotctl(&["--help"]).exits(0).stdout();
     for command in [
         "init",
+        "prices",
         "plan",
         "apply",
         "up",

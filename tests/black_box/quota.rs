@@ -214,6 +214,29 @@ fn a_command_hears_of_every_end_and_its_own_failure_changes_none() {
 }
 
 #[test]
+fn credentials_that_are_renewed_in_their_file_end_the_night_well() {
+    let aws = g4dn();
+    aws.weather("quota G=0");
+    aws.spotctl(&["quota", "request"]).exits(0);
+    let keys = |id: &str| format!("[default]\naws_access_key_id = {id}\naws_secret_access_key = test\n");
+    std::fs::create_dir(aws.folder.path().join(".aws")).expect("a folder");
+    aws.folder.write(".aws/credentials", &keys(KEY));
+    let mut command = aws.command(&["quota", "watch", "--interval", "1s"]);
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    let mut watch = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("starting spotctl");
+    let mut said = BufReader::new(watch.stderr.take().expect("stderr")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("is PENDING")));
+    limit(&aws, r#"{"Version":"2012-10-17","Statement":[]}"#);
+    assert!(said.any(|line| line.starts_with("warning:") && line.ends_with("; going on")));
+    aws.weather("clock +2m");
+    aws.folder.write(".aws/credentials", &keys("AKIARENEWED"));
+    let rest: Vec<String> = said.collect();
+    assert_eq!(watch.wait().expect("waiting for spotctl").code(), Some(0), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("answers again")), "{rest:?}");
+    assert!(!rest.iter().any(|line| line.contains("going on")), "it is said once: {rest:?}");
+}
+
+#[test]
 fn ctrl_c_ends_the_waiting_and_not_the_request() {
     let aws = g4dn();
     aws.weather("quota G=0");

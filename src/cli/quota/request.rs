@@ -50,7 +50,7 @@ async fn file(ui: &Ui, source: &Source, flags: &Flags, report: &mut Filing) -> R
     }
     report.vcpus = Some(number.asked);
     if number.asked != number.least {
-        report.reason.push_str(&format!("; rounded up to a multiple of {STEP}"));
+        report.reason = format!("{}; rounded up to a multiple of {STEP}", number.because);
     }
     if let Some(open) = known.open() {
         report.is_open(open, Came::Open);

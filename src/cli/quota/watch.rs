@@ -175,7 +175,10 @@ async fn wait(
         }
     })
     .await?;
-    ended.map_err(|TimedOut| timed_out(goal, has_seen.then(|| report.limit())))
+    ended.map_err(|TimedOut| {
+        let now = if has_seen { now(quota, report.limit()) } else { "AWS did not answer once".to_owned() };
+        timed_out(goal, &now)
+    })
 }
 
 /// Polls, with a last look when the time is over: what was granted in the last minute counts.
@@ -239,12 +242,8 @@ fn nothing(quota: Quota, limit: Option<u32>, wished: Option<u32>) -> Error {
     .hint(format!("spotctl quota request --code {} --vcpus {number}", quota.code))
 }
 
-fn timed_out(goal: Goal, seen: Option<Option<u32>>) -> Error {
-    let now = match seen {
-        Some(limit) => format!("{}, {} are wanted", now(goal.quota, limit), goal.wished),
-        None => "AWS did not answer once".to_owned(),
-    };
-    Error::new(Kind::Timeout, format!("still waiting for {}: {now}", goal.quota.code))
+fn timed_out(goal: Goal, now: &str) -> Error {
+    Error::new(Kind::Timeout, format!("still waiting until {} is {} vCPUs: {now}", goal.quota.code, goal.wished))
         .hint("a request needs nobody who watches; to look again: spotctl quota watch")
 }
 

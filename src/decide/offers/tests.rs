@@ -6,6 +6,7 @@ fn a_type(name: &str, gpus: u32, gib: u64, maker: &str, architecture: &str) -> I
         name: name.to_owned(),
         vcpus: 4,
         memory_mib: 16 * 1024,
+        nvme_gb: 0,
         gpus,
         gpu_memory_mib: gib * 1024,
         gpu: None,

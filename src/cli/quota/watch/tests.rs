@@ -9,8 +9,11 @@ use crate::settings::{Color, Output};
 /// When the watches below begin, so that what was answered long ago has a time before it.
 const BEGIN: i64 = 1_000_000;
 
-/// What AWS says from a second of the watch on: limit, the last request's status and when it came to it; or a failure.
-type Says = (u64, Result<(u32, Option<(&'static str, i64)>), Failure>);
+/// Limit, the last request's status and when it came to it; or a failure.
+type Answer = Result<(u32, Option<(&'static str, i64)>), Failure>;
+
+/// What AWS says from a second of the watch on.
+type Says = (u64, Answer);
 
 fn failure(class: Class, code: Option<&str>) -> Failure {
     Failure {
@@ -53,7 +56,7 @@ async fn came(script: &[Says]) -> Came {
     Came { result, status: report.status, seconds: began.elapsed().as_secs(), looks: looks.get() }
 }
 
-const PENDING: Result<(u32, Option<(&'static str, i64)>), Failure> = Ok((0, Some(("PENDING", 0))));
+const PENDING: Answer = Ok((0, Some(("PENDING", 0))));
 
 #[tokio::test(start_paused = true)]
 async fn it_ends_with_the_applied_value_and_with_nothing_else() {
