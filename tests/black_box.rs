@@ -5,6 +5,7 @@ mod black_box {
     mod choice;
     mod clients;
     mod costs;
+    mod doctor;
     mod documents;
     mod inputs;
     mod last_words;

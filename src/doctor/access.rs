@@ -52,9 +52,9 @@ fn skew(asked: Timestamp, answered: Timestamp, theirs: Timestamp) -> Verdict {
     };
     let evidence = format!("this machine's clock is {off} s {word} AWS's");
     match off {
-        ..=1 => Verdict::ok("this machine's clock agrees with AWS's"),
-        ..=NOTICED => Verdict::ok(evidence),
-        ..=REFUSED => Verdict::warn(format!("{evidence}; beyond 5 minutes AWS refuses every call"), ADVICE),
+        ..2 => Verdict::ok("this machine's clock agrees with AWS's"),
+        2..=NOTICED => Verdict::ok(evidence),
+        off if off <= REFUSED => Verdict::warn(format!("{evidence}; beyond 5 minutes AWS refuses every call"), ADVICE),
         _ => Verdict::fail(format!("{evidence}; AWS refuses signatures that are off by more than 5 minutes"), ADVICE),
     }
 }

@@ -69,10 +69,21 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
             let far = another_region("the registry", &repository.region, &cloud.region);
             Verdict::all([Some(there), far].into_iter().flatten()).unwrap_or_else(|| Verdict::skip(image))
         }
-        Err(Absent::Missing(what)) => Verdict::fail(
-            format!("{what} in {}", repository.region),
+        Err(Absent::Repository) => Verdict::fail(
             format!(
-                "push it: docker push {image}\nwhat is there: aws ecr describe-images --region {} --registry-id {} --repository-name {}",
+                "there is no repository `{}` of account {} in {}",
+                repository.name, repository.account, repository.region
+            ),
+            format!(
+                "make it, then push: aws ecr create-repository --region {} --repository-name {}",
+                repository.region, repository.name
+            ),
+        ),
+        Err(Absent::Image) => Verdict::fail(
+            format!("there is no image {image}"),
+            format!(
+                "push it: docker push {image}\nwhat is there: aws ecr describe-images --region {} --registry-id {} \
+                 --repository-name {}",
                 repository.region, repository.account, repository.name
             ),
         ),
@@ -80,14 +91,16 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
     }
 }
 
+/// Why an image's size is not known.
 enum Absent {
-    Missing(String),
-    Unread(Error),
+    Repository,
+    Image,
+    Unread(Box<Error>),
 }
 
 /// Compressed bytes, of the largest platform where there are several; `None` where ECR does not say.
 async fn size(cloud: &Cloud, repository: &Repository, image: &str) -> Result<Option<u64>, Absent> {
-    let there = cloud.in_region(&repository.region).map_err(Absent::Unread)?;
+    let there = cloud.in_region(&repository.region).map_err(|error| Absent::Unread(Box::new(error)))?;
     let (tag, digest) = reference(image);
     let id = ImageIdentifier::builder().set_image_tag(tag).set_image_digest(digest).build();
     let request = there.ecr.describe_images().registry_id(&repository.account).repository_name(&repository.name);
@@ -98,13 +111,9 @@ async fn size(cloud: &Cloud, repository: &Repository, image: &str) -> Result<Opt
         }
         Err(failure) if failure.class == Class::NotFound => {
             let is_repository = failure.code.as_deref() == Some("RepositoryNotFoundException");
-            Err(Absent::Missing(if is_repository {
-                format!("there is no repository `{}` of account {}", repository.name, repository.account)
-            } else {
-                format!("there is no image {image}")
-            }))
+            Err(if is_repository { Absent::Repository } else { Absent::Image })
         }
-        Err(failure) => Err(Absent::Unread(failure.doing(&format!("looking for {image} in ECR")))),
+        Err(failure) => Err(Absent::Unread(Box::new(failure.doing(&format!("looking for {image} in ECR"))))),
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) enum Answer {
     /// EC2 knows no such instance profile.
     NoProfile,
     /// Anything else.
-    Refused(Error),
+    Refused(Box<Error>),
 }
 
 /// The launch that was tried.
@@ -162,7 +162,7 @@ async fn answer<T>(look: Look<'_>, answer: Result<T, Failure>) -> Answer {
         return Answer::FreePlan(failure.message);
     }
     let doing = format!("a dry run of {}", failure.operation);
-    Answer::Refused(failure.doing(&doing))
+    Answer::Refused(Box::new(failure.doing(&doing)))
 }
 
 /// The other calls that `up` would make now, each with what EC2 says.
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     fn refused(message: &str) -> Answer {
-        Answer::Refused(Error::new(ErrorKind::Aws, message))
+        Answer::Refused(Box::new(Error::new(ErrorKind::Aws, message)))
     }
 
     fn missing() -> Answer {

@@ -151,7 +151,10 @@ async fn add_parameters(
     for (name, owned) in futures::future::join_all(asked).await {
         match owned {
             Ok(owned) if owned.is_empty() => {}
-            Ok(owned) => strays.entry(name.clone()).or_default().push(format!("{} parameters", owned.len())),
+            Ok(owned) => {
+                let parameters = if owned.len() == 1 { "parameter" } else { "parameters" };
+                strays.entry(name.clone()).or_default().push(format!("{} {parameters}", owned.len()));
+            }
             Err(error) => unseen.push(format!("parameters of `{name}` ({})", why(&error))),
         }
     }

@@ -3,17 +3,16 @@
 //! Each offer counts against the quota of its family. `up` passes over the offers of a quota that is too small, so one that
 //! suffices is enough, and worth a word where it is not the cheapest offer's.
 
-use aws_sdk_servicequotas::types::RequestStatus;
-
 use super::reads::Look;
 use super::{Reads, Status, Verdict};
-use crate::cloud::{Cloud, pages};
+use crate::cloud::Cloud;
+use crate::decide::increase::Increase;
 use crate::decide::names::Market;
 use crate::decide::offers::Offer;
 use crate::decide::quota::{self, Quota, Standing};
 use crate::decide::workers::slots_to_fill;
 use crate::error::Error;
-use crate::market::quotas::SERVICE;
+use crate::market::quotas;
 
 /// One quota against its need.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +76,7 @@ pub(super) async fn suffices(reads: &Reads<'_>) -> Verdict {
         for need in needs.iter_mut().filter(|need| need.suffices() == Some(false)) {
             need.open = open_increases(cloud, need.quota).await;
         }
-        verdicts.push(judge(&needs, market));
+        verdicts.push(judge(&needs, market, count));
     }
     Verdict::all(verdicts).unwrap_or_else(|| Verdict::skip("no quota is asked about"))
 }
@@ -110,7 +109,9 @@ fn needs<'a>(offers: &'a [Offer], standings: &'a [Standing], slots: u32, market:
     needs
 }
 
-fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
+/// `count` is what `--count` says, for the command that asks for as much.
+fn judge(needs: &[Need<'_>], market: Market, count: u32) -> Verdict {
+    let flag = if count > 1 { format!(" --count {count}") } else { String::new() };
     let Some(first) = needs.first() else {
         return Verdict::skip(format!("no {} offer whose quota is known (check `offers`)", market.as_str()));
     };
@@ -119,7 +120,7 @@ fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
     }
     if let Some(other) = needs.iter().find(|need| need.suffices() == Some(true)) {
         let evidence = format!("{}; `up` passes over it, to {}", first.words(), other.words());
-        return Verdict::warn(evidence, "for the cheaper offer: spotctl quota request");
+        return Verdict::warn(evidence, format!("for the cheaper offer: spotctl quota request{flag}"));
     }
     let words: Vec<String> = needs.iter().map(Need::words).collect();
     let words = words.join("; ");
@@ -127,8 +128,8 @@ fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
         let watch = needs.iter().any(|need| !need.open.is_empty());
         // The fallback's quota matters only when Spot has nothing.
         let status = if market == Market::Spot { Status::Fail } else { Status::Warn };
-        let advice = if watch { "spotctl quota watch" } else { "spotctl quota request" };
-        return Verdict::new(status, words, Some(advice.to_owned()));
+        let verb = if watch { "watch" } else { "request" };
+        return Verdict::new(status, words, Some(format!("spotctl quota {verb}{flag}")));
     }
     let mut missing: Vec<&str> = needs.iter().flat_map(Need::missing).collect();
     missing.sort_unstable();
@@ -142,19 +143,8 @@ fn judge(needs: &[Need<'_>], market: Market) -> Verdict {
 
 /// Increases that AWS has not decided, for people. Nothing where they may not be read: they only explain.
 async fn open_increases(cloud: &Cloud, quota: Quota) -> Vec<String> {
-    let list = cloud.quotas.list_requested_service_quota_change_history_by_quota();
-    let list = list.service_code(SERVICE).quota_code(quota.code).into_paginator().send();
-    let Ok(found) = pages("ListRequestedServiceQuotaChangeHistoryByQuota", list).await else { return Vec::new() };
-    let requests = found.iter().flat_map(|page| page.requested_quotas());
-    let is_open = |status: &RequestStatus| matches!(status, RequestStatus::Pending | RequestStatus::CaseOpened);
-    requests
-        .filter(|request| request.status().is_some_and(is_open))
-        .map(|request| {
-            let wished = request.desired_value().unwrap_or_default();
-            let status = request.status().map_or("", RequestStatus::as_str);
-            format!("an increase to {wished} is {status}")
-        })
-        .collect()
+    let found = quotas::increases(cloud, quota).await.unwrap_or_default();
+    found.iter().filter(|increase| increase.is_open()).map(Increase::said).collect()
 }
 
 #[cfg(test)]
@@ -182,7 +172,7 @@ mod tests {
     }
 
     fn verdict(offers: &[Offer], standings: &[Standing], slots: u32) -> Verdict {
-        judge(&needs(offers, standings, slots, Market::Spot), Market::Spot)
+        judge(&needs(offers, standings, slots, Market::Spot), Market::Spot, slots)
     }
 
     #[test]
@@ -200,7 +190,7 @@ mod tests {
             assert_eq!(verdict.status, status, "{g:?} {p:?}");
             assert!(verdict.evidence.contains(evidence), "{}", verdict.evidence);
         }
-        assert_eq!(with(Some(0), Some(0)).advice.as_deref(), Some("spotctl quota request"));
+        assert_eq!(with(Some(0), Some(0)).advice.as_deref(), Some("spotctl quota request --count 2"));
         assert_eq!(verdict(&[], &[], 1).status, Status::Skip);
         assert_eq!(verdict(&[offer("p6-b200.48xlarge", 192)], &[], 1).status, Status::Skip, "a guess");
     }
@@ -211,7 +201,7 @@ mod tests {
         let standings = [standing("g5.xlarge", Some(0))];
         let mut needs = needs(&offers, &standings, 1, Market::Spot);
         needs[0].open = vec!["an increase to 16 is CASE_OPENED".to_owned()];
-        let verdict = judge(&needs, Market::Spot);
+        let verdict = judge(&needs, Market::Spot, 1);
         assert_eq!(verdict.advice.as_deref(), Some("spotctl quota watch"));
         assert!(verdict.evidence.ends_with("an increase to 16 is CASE_OPENED"), "{}", verdict.evidence);
     }
@@ -221,7 +211,7 @@ mod tests {
         let offers = [offer("g4dn.xlarge", 4)];
         let quota = quota::of("g4dn.xlarge", Market::OnDemand).unwrap();
         let standings = [Standing { quota, limit: Some(0), holders: Some(Vec::new()), missing: BTreeSet::new() }];
-        let verdict = judge(&needs(&offers, &standings, 1, Market::OnDemand), Market::OnDemand);
+        let verdict = judge(&needs(&offers, &standings, 1, Market::OnDemand), Market::OnDemand, 1);
         assert_eq!(verdict.status, Status::Warn);
         assert!(verdict.evidence.contains("L-DB2E81BA"), "{}", verdict.evidence);
     }

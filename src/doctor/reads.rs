@@ -13,9 +13,8 @@ use secrecy::SecretString;
 use super::launch::{self, Trial};
 use super::permission::{self, Simulated};
 use crate::cloud::{Caller, Cloud, Failure, call, pages};
-use crate::decide::classify::Class;
 use crate::decide::names::{Market as Bought, TAG_STACK};
-use crate::decide::offers::{Market, Ranking, rank};
+use crate::decide::offers::{Market, Ranking, Wish, rank};
 use crate::decide::policy::SPOT_ROLE;
 use crate::decide::quota::{self, Standing};
 use crate::decide::workers::Worker;
@@ -183,7 +182,7 @@ async fn ranking<'a>(
 ) -> Result<Ranking> {
     let (market, network, chosen) = futures::try_join!(market, network, chosen)?;
     // Without the quotas: they have a check of their own.
-    rank(&crate::decide::offers::Wish::of(&spec.instance, &chosen.image.architecture), &market, &network.subnets?, &[])
+    rank(&Wish::of(&spec.instance, &chosen.image.architecture), &market, &network.subnets?, &[])
 }
 
 /// Limits and holders go beside the market, which says what the holders count.
@@ -201,13 +200,14 @@ async fn standings<'a>(look: Look<'a>, market: Read<'a, Market>) -> Result<Vec<S
     Ok(standings)
 }
 
+/// By its path, which no other role has. `GetRole` would not do: a role that is missing has no path, and so whoever may read
+/// that one role may not ask for it.
 async fn spot_role(cloud: &Cloud) -> Result<bool> {
-    let name = SPOT_ROLE.rsplit('/').next().unwrap_or_default();
-    match call("GetRole", cloud.iam.get_role().role_name(name).send()).await {
-        Ok(_) => Ok(true),
-        Err(failure) if failure.class == Class::NotFound => Ok(false),
-        Err(failure) => Err(failure.doing(&format!("looking for the role `{name}`"))),
-    }
+    let (path, name) = SPOT_ROLE.trim_start_matches("role").rsplit_once('/').unwrap_or_default();
+    let list = cloud.iam.list_roles().path_prefix(format!("{path}/")).into_paginator().send();
+    let found =
+        pages("ListRoles", list).await.map_err(|failure| failure.doing(&format!("looking for the role `{name}`")))?;
+    Ok(found.iter().flat_map(|page| page.roles()).any(|role| role.role_name() == name))
 }
 
 async fn volume_key(cloud: &Cloud) -> Result<Option<String>> {

@@ -1,4 +1,5 @@
-"""Makes something that spotctl did not make: `group NAME`, `parameter NAME VALUE`, `private-vpc`."""
+"""Makes something that spotctl did not make: `group NAME`, `parameter NAME VALUE`, `private-vpc`, `queue NAME`; or removes
+behind its back what it did: `no-template NAME`."""
 import json
 import sys
 
@@ -14,6 +15,10 @@ elif kind == "parameter":
 elif kind == "private-vpc":
     made = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     ec2.create_subnet(VpcId=made, CidrBlock="10.0.0.0/24")
+elif kind == "queue":
+    made = boto3.client("sqs").create_queue(QueueName=arguments[0])["QueueUrl"]
+elif kind == "no-template":
+    ec2.delete_launch_template(LaunchTemplateName=arguments[0])
 else:
     sys.exit(f"unknown kind {kind}")
 print(json.dumps(made))

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::reference::{Buckets, Repository, kms, queues};
 use super::{
-    Place, PolicyError, SPOT_ROLE, STACK_TAG, Values, allow, allow_if, document, everything, make_spot_role, pass_role,
-    role_name, tag_at_creation, tagged,
+    Place, PolicyError, STACK_TAG, Values, allow, allow_if, document, everything, make_spot_role, pass_role, role_name,
+    tag_at_creation, tagged,
 };
 use crate::spec::{Ami, Spec};
 
@@ -186,7 +186,6 @@ fn roles(spec: &Spec, place: Place<'_>) -> Vec<Value> {
         allow("KeepTheWorkersProfile", &profile, &[place.iam(&format!("instance-profile/{name}"))]),
         pass_role(spec, place),
         make_spot_role(place),
-        allow("SeeTheRoleOfEc2Spot", &["iam:GetRole"], &[place.iam(SPOT_ROLE)]),
     ];
     let launchers = &spec.access.launchers;
     if !launchers.is_empty() {

@@ -314,6 +314,7 @@ fn an_operator_may_do_all_that_a_command_does_with_his_stack_and_no_more() {
         ("iam", format!("Action=PutRolePolicy&{role}&PolicyName=p&PolicyDocument={policy}"), "fine"),
         ("iam", format!("Action=AttachRolePolicy&{role}&PolicyArn=arn:aws:iam::aws:policy/AdministratorAccess"), "AccessDenied"),
         ("iam", "Action=ListRoles".to_owned(), "fine"),
+        ("iam", "Action=ListInstanceProfiles".to_owned(), "AccessDenied"),
         ("iam", "Action=CreateServiceLinkedRole&AWSServiceName=spot.amazonaws.com".to_owned(), "fine"),
         ("iam", "Action=CreateServiceLinkedRole&AWSServiceName=autoscaling.amazonaws.com".to_owned(), "AccessDenied"),
         ("iam", format!("Action=RemoveRoleFromInstanceProfile&{profile}&{role}"), "fine"),
