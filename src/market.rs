@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_ec2::operation::describe_spot_price_history::builders::DescribeSpotPriceHistoryFluentBuilder;
 use aws_sdk_ec2::types::{EphemeralNvmeSupport, Filter, InstanceTypeInfo, LocationType, UsageClassType};
 use jiff::Timestamp;
 
@@ -212,7 +213,7 @@ pub async fn ledger(cloud: &Cloud, workers: &[Worker], disks: BTreeMap<String, V
 
 /// With `StartTime` = now AWS answers one row a pool: the price in force.
 async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
-    let history = price_rows(cloud, Some(types), jiff::Timestamp::now()).await?;
+    let history = price_rows(cloud, jiff::Timestamp::now(), |request| request.filters(types)).await?;
     Ok(history.into_iter().filter_map(|(pool, points)| Some((pool, points.last()?.1))).collect())
 }
 
@@ -232,7 +233,10 @@ pub async fn price_history(
     if types.is_empty() {
         return Ok(BTreeMap::new());
     }
-    price_rows(cloud, Some(filter("instance-type", types)), since).await
+    price_rows(cloud, since, |request| {
+        request.set_instance_types(Some(types.iter().map(|name| name.as_str().into()).collect()))
+    })
+    .await
 }
 
 async fn price_rows(
@@ -242,7 +246,7 @@ async fn price_rows(
 ) -> Result<BTreeMap<(String, Zone), History>> {
     let since = aws_sdk_ec2::primitives::DateTime::from_secs(since.as_second());
     let request = cloud.ec2.describe_spot_price_history();
-    let request = request.start_time(since).product_descriptions(LINUX).set_filters(types.map(|types| vec![types]));
+    let request = narrow(request.start_time(since).product_descriptions(LINUX));
     let found = pages("DescribeSpotPriceHistory", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading the Spot prices"))?;

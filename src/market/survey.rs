@@ -53,7 +53,8 @@ pub async fn survey(cloud: &Cloud, scope: &Scope) -> Result<Market> {
         futures::try_join!(
             instance_types(cloud, filter.clone()),
             offerings(cloud, filter.clone()),
-            price_rows(cloud, filter.clone(), Timestamp::now())
+            price_rows(cloud, Timestamp::now(), |request| request
+                .set_filters(filter.clone().map(|filter| vec![filter])))
         )
     });
     let mut market = Market::default();
