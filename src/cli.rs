@@ -20,6 +20,7 @@ pub mod signal;
 mod apply;
 mod completions;
 mod destroy;
+mod doctor;
 mod down;
 mod init;
 mod man;
@@ -63,6 +64,8 @@ enum Command {
     Init(init::Args),
     /// Show what GPU types cost on Spot now, by type and zone; needs no file
     Prices(prices::Args),
+    /// Prove, read-only, that `up` would work
+    Doctor(doctor::Args),
     /// Show what `up` would change, and where it would launch at which price
     Plan(plan::Args),
     /// Make or mend security group, role, parameters and launch template; costs nothing
@@ -101,6 +104,7 @@ impl Command {
         match self {
             Self::Init(_) => "init",
             Self::Prices(_) => "prices",
+            Self::Doctor(_) => "doctor",
             Self::Plan(_) => "plan",
             Self::Apply(_) => "apply",
             Self::Up(_) => "up",
@@ -177,6 +181,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         Command::Man(args) => man::run(ui, &args),
         Command::Sandbox(args) => sandbox::run(ui, &global, args).await,
         Command::Prices(args) => prices::run(ui, &global, &args).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&Context::load(ui, &global).await?, &args)).await,
         Command::Plan(args) => plan::run(&Context::load(ui, &global).await?, &args).await,
         Command::Apply(args) => apply::run(&Context::load(ui, &global).await?, &args).await,
         Command::Up(args) => up::run(&Context::load(ui, &global).await?, &args).await,

@@ -11,15 +11,20 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
 use aws_smithy_http_client::tls;
+use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::sandbox;
 use crate::settings::{SANDBOX_STATE, Settings};
 
+pub mod bucket;
 pub mod call;
+pub mod dry_run;
 pub mod poll;
 
+use call::DateOf;
 pub use call::{Failure, call, pages};
 
 /// Attempts of the SDK's retry for everything but the launch.
@@ -136,15 +141,25 @@ impl Cloud {
     /// # Errors
     /// The call's failure.
     pub async fn caller(&self) -> Result<Caller> {
-        let answer = call("GetCallerIdentity", self.sts.get_caller_identity().send())
-            .await
-            .map_err(|failure| failure.doing("asking who the credentials belong to"))?;
-        let arn = answer.arn().unwrap_or_default();
-        Ok(Caller {
-            account: answer.account().unwrap_or_default().to_owned(),
-            partition: arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned(),
-            arn: arn.to_owned(),
-        })
+        self.caller_and_clock().await.0
+    }
+
+    /// The same with AWS's clock, which a refusal tells too: what is refused is often a signature of the wrong time.
+    pub async fn caller_and_clock(&self) -> (Result<Caller>, Option<Timestamp>) {
+        let date = DateOf::default();
+        let request = self.sts.get_caller_identity().customize().interceptor(date.clone());
+        let answer = call("GetCallerIdentity", request.send()).await;
+        (answer.map_err(|failure| failure.doing("asking who the credentials belong to")).map(caller), date.told())
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map` hands over")]
+fn caller(answer: GetCallerIdentityOutput) -> Caller {
+    let arn = answer.arn().unwrap_or_default();
+    Caller {
+        account: answer.account().unwrap_or_default().to_owned(),
+        partition: arn.split(':').nth(1).filter(|part| !part.is_empty()).unwrap_or("aws").to_owned(),
+        arn: arn.to_owned(),
     }
 }
 

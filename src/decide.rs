@@ -10,6 +10,7 @@ pub mod increase;
 pub mod names;
 pub mod need;
 pub mod offers;
+pub mod permissions;
 pub mod phase;
 pub mod policy;
 pub mod quota;

@@ -90,6 +90,8 @@ pub struct Error {
     pub code: Option<String>,
     /// AWS's request id, for a support case.
     pub request_id: Option<String>,
+    /// AWS's name of the call that failed.
+    pub operation: Option<&'static str>,
     /// Commands or places to look at.
     pub hints: Vec<String>,
     /// What exists now.
@@ -117,6 +119,7 @@ impl Error {
             message: message.into(),
             code: None,
             request_id: None,
+            operation: None,
             hints: Vec::new(),
             leftovers: Vec::new(),
             console: Vec::new(),

@@ -25,6 +25,7 @@
 //! | [`resource`] | the five kinds of things: desired, observe, diff, apply, destroy |
 //! | [`plan`] | the one plan that `plan` shows and `up` carries out |
 //! | [`apply`] | carries it out: along AWS's own dependencies, then launches and waits |
+//! | [`doctor`] | the checks that prove that `up` would work: each by itself, over reads that they share |
 //! | [`journal`] | what a run has done so far, for the moment it fails or is killed |
 //! | [`cloud`] | the edge to AWS: the only maker of clients, one wrapper round every call, the one poll loop |
 //! | [`report`] | what users read on stdout, text and JSON from the same value |
@@ -61,6 +62,7 @@ pub mod cli;
 pub mod cloud;
 pub mod config;
 pub mod decide;
+pub mod doctor;
 pub mod error;
 pub mod journal;
 pub mod market;

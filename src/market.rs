@@ -241,8 +241,8 @@ pub async fn price_history(
 
 async fn price_rows(
     cloud: &Cloud,
-    types: Option<Filter>,
     since: Timestamp,
+    narrow: impl FnOnce(DescribeSpotPriceHistoryFluentBuilder) -> DescribeSpotPriceHistoryFluentBuilder,
 ) -> Result<BTreeMap<(String, Zone), History>> {
     let since = aws_sdk_ec2::primitives::DateTime::from_secs(since.as_second());
     let request = cloud.ec2.describe_spot_price_history();

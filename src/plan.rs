@@ -85,7 +85,8 @@ pub struct Observed {
     pub list: ListPrices,
     /// How the account stands to the quotas that a launch can need; empty where none is wished for.
     pub quotas: Vec<Standing>,
-    candidates: Candidates,
+    /// What the file's `ami` means now.
+    pub candidates: Candidates,
 }
 
 impl Observed {
@@ -192,11 +193,30 @@ pub async fn count_quotas(cloud: &Cloud, market: &Market, mut standings: Vec<Sta
 /// The image that will be used, and the newer one that stands by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
-    image: Image,
+    /// The one that a launch would use.
+    pub image: Image,
     /// How the template remembers the file's `ami`.
     ami: String,
     /// Another image that the file's `ami` means by now.
-    newer: Option<String>,
+    pub newer: Option<String>,
+}
+
+impl Chosen {
+    #[cfg(test)]
+    pub(crate) fn of(image: Image, newer: Option<String>) -> Self {
+        Self { ami: image.id.clone(), image, newer }
+    }
+}
+
+/// What the choice of an image depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Types that the file allows.
+    pub types: &'a [InstanceType],
+    /// What the file's `ami` means now.
+    pub candidates: &'a Candidates,
+    /// Where one may be pinned.
+    pub template: Option<&'a launch_template::Observed>,
 }
 
 /// Picks the image: the one pinned in the template unless the file's `ami` changed, it is gone, or an upgrade is asked.
@@ -204,15 +224,28 @@ pub struct Chosen {
 /// # Errors
 /// A call's failure; no such image.
 pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> Result<Chosen> {
+    let sources = Sources {
+        types: &observed.market.types,
+        candidates: &observed.candidates,
+        template: observed.templates.spot.as_ref(),
+    };
+    image_of(cloud, spec, sources, wants.upgrade_image).await
+}
+
+/// The same for who has not read everything.
+///
+/// # Errors
+/// As for [`image`].
+pub async fn image_of(cloud: &Cloud, spec: &Spec, sources: Sources<'_>, upgrade: bool) -> Result<Chosen> {
     let ami = &spec.instance.ami;
-    let architecture = architecture(&spec.instance, &observed.market.types);
+    let architecture = architecture(&spec.instance, sources.types);
     let ami_text = match ami {
         Ami::DeepLearning(_) => format!("{}/{architecture}", image::text(ami)),
         _ => image::text(ami),
     };
-    let current = observed.candidates.pick(architecture, ami)?;
-    let template = observed.templates.spot.as_ref().filter(|found| found.ami.as_deref() == Some(&ami_text));
-    let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !wants.upgrade_image);
+    let current = sources.candidates.pick(architecture, ami)?;
+    let template = sources.template.filter(|found| found.ami.as_deref() == Some(&ami_text));
+    let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !upgrade);
     if let Some(pinned) = pinned
         && let Some(image) = image::describe(cloud, pinned).await?
     {
@@ -255,22 +288,6 @@ fn architecture<'a>(wanted: &Instance, known: &'a [InstanceType]) -> &'a str {
         let runs = |name: &str| found.architectures.iter().any(|has| has == name);
         if runs(DEFAULT) { DEFAULT } else { found.architectures.first().map_or(DEFAULT, String::as_str) }
     })
-}
-
-/// What the file asks for on Spot.
-fn wish<'a>(instance: &'a Instance, architecture: &'a str) -> Wish<'a> {
-    Wish {
-        market: names::Market::Spot,
-        types: &instance.types,
-        gpus: instance.gpus,
-        gpu_memory: instance.gpu_memory,
-        vcpus: instance.vcpus,
-        memory: instance.memory,
-        exclude: &instance.exclude,
-        max_price: instance.max_price,
-        zone: None,
-        architecture,
-    }
 }
 
 /// What is to be done, and what will be tried.
@@ -432,7 +449,7 @@ fn rankings(
     wants: &Wants,
     launches: bool,
 ) -> Result<(Ranking, Ranking)> {
-    let file = wish(&spec.instance, &chosen.image.architecture);
+    let file = Wish::of(&spec.instance, &chosen.image.architecture);
     let only = wants.instance_type.as_ref().map(|name| Types::Listed(vec![name.clone()]));
     let mut flags = Wish { max_price: wants.max_price.or(file.max_price), zone: wants.zone.as_ref(), ..file.clone() };
     // A flag goes before the file: whoever names a type wants that one.
@@ -528,7 +545,7 @@ fn encoded(script: &str) -> Result<String> {
 }
 
 /// Tags of a worker: the user's, the stack's, and its limits, which the box reads from them.
-fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> BTreeMap<String, String> {
+pub(crate) fn worker_tags(spec: &Spec, lifetime: Option<Period>, idle: Option<Period>) -> BTreeMap<String, String> {
     let text = |period: Option<Period>| period.map_or_else(|| NONE.to_owned(), |period| period.to_string());
     let mut all: BTreeMap<String, String> = tags(&spec.tags, &spec.name).into_iter().collect();
     all.insert(TAG_LIFETIME.to_owned(), text(lifetime));

@@ -12,6 +12,7 @@ use crate::ui::Ui;
 
 pub mod chart;
 pub mod choice;
+pub mod doctor;
 pub mod foundation;
 pub mod prices;
 pub mod quota;

@@ -26,9 +26,11 @@ pub mod client;
 pub mod ec2;
 pub mod ecr;
 pub mod iam;
+pub mod kms;
 pub mod metadata;
 pub mod pricing;
 pub mod route;
+pub mod s3;
 pub mod serve;
 pub mod service_quotas;
 pub mod sqs;
@@ -134,7 +136,7 @@ impl Sandbox {
                 }
                 None => Reply::Answer(route::answer(world, request, now)),
             };
-            (reply, latency)
+            (dated(reply, now), latency)
         })?;
         if latency > Duration::ZERO {
             wait(latency).await;
@@ -168,6 +170,15 @@ impl Sandbox {
             }
         }
     }
+}
+
+/// AWS's answers tell its clock, by which clients find out that theirs is wrong.
+fn dated(mut reply: Reply, now: Timestamp) -> Reply {
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&now).ok();
+    if let (Reply::Answer(answer), Some(date)) = (&mut reply, date.and_then(|date| date.parse().ok())) {
+        answer.headers_mut().insert(http::header::DATE, date);
+    }
+    reply
 }
 
 /// The round trip that the weather asks for, outside the lock.

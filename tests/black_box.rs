@@ -2,6 +2,7 @@
 //! process, with the environment cleaned. One binary, so that the SDK is linked once.
 
 mod black_box {
+    mod choice;
     mod clients;
     mod costs;
     mod documents;

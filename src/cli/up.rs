@@ -182,6 +182,9 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
 }
 
 #[cfg(test)]
+mod markets;
+
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
@@ -203,25 +206,29 @@ mod tests {
     const LATENCY: Duration = Duration::from_millis(50);
 
     #[derive(Parser)]
-    struct Only {
+    pub(super) struct Only {
         #[command(flatten)]
-        args: Args,
+        pub(super) args: Args,
     }
 
     fn context(sandbox: &Sandbox) -> Context {
+        // Nine: the tenth would fill a page of parameters, and an extra page does not count.
+        let env = (0..9).map(|index| (format!("K{index}"), SecretString::from("v"))).collect::<BTreeMap<_, _>>();
+        Context { env: Some(env), ..context_of(sandbox, "us-east-1", "name: w\ncontainer: {image: i}\n") }
+    }
+
+    /// Without a `.env`.
+    pub(super) fn context_of(sandbox: &Sandbox, region: &str, file: &str) -> Context {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
+            .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
             .http_client(client::http_client(sandbox.clone()))
             .build();
-        let text = "name: w\ncontainer: {image: i}\n";
-        // Nine: the tenth would fill a page of parameters, and an extra page does not count.
-        let env = (0..9).map(|index| (format!("K{index}"), SecretString::from("v"))).collect::<BTreeMap<_, _>>();
         Context {
             ui: Ui::new(Output::Text, true, Color::Never),
-            spec: crate::config::parse(text, Path::new("spotctl.yaml")).unwrap(),
-            env: Some(env),
+            spec: crate::config::parse(file, Path::new("spotctl.yaml")).unwrap(),
+            env: None,
             cloud: Cloud::from_config(&config).unwrap(),
             journal: Journal::default(),
             is_rehearsal: false,

@@ -2,12 +2,20 @@
 
 use std::error::Error as _;
 use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::future::pagination_stream::PaginationStream;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 
 use crate::decide::classify::{Class, classify, is_denied};
 use crate::error::{Error, Kind};
@@ -131,7 +139,9 @@ impl Failure {
     #[must_use]
     pub fn doing(self, doing: &str) -> Error {
         if self.without_credentials {
-            return Error::new(Kind::Access, format!("{doing}: no AWS credentials ({})", self.message))
+            let mut error = Error::new(Kind::Access, format!("{doing}: no AWS credentials ({})", self.message));
+            error.operation = Some(self.operation);
+            return error
                 .hint("AWS looks in: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or --profile in ~/.aws/config, SSO (aws sso login), web identity, the container's and the instance's role")
                 .hint("without an account: spotctl --sandbox up");
         }
@@ -151,7 +161,38 @@ impl Failure {
         }
         error.code = self.code;
         error.request_id = self.request_id;
+        error.operation = Some(self.operation);
         error
+    }
+}
+
+/// Keeps what the answer's `Date` header says, of the last attempt.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DateOf(Arc<Mutex<Option<Timestamp>>>);
+
+impl DateOf {
+    /// AWS's clock when it answered; `None` without an answer, or one that does not tell.
+    pub(super) fn told(&self) -> Option<Timestamp> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for DateOf {
+    fn name(&self) -> &'static str {
+        "date of the answer"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date =
+            context.response().headers().get("date").and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        Ok(())
     }
 }
 
@@ -163,7 +204,7 @@ fn chain(error: Cause<'_>) -> impl Iterator<Item = Cause<'_>> {
 }
 
 /// The last cause is the one that says something (`connection refused`); those before it name SDK layers.
-fn innermost<E, R>(error: &SdkError<E, R>) -> String
+pub(super) fn innermost<E, R>(error: &SdkError<E, R>) -> String
 where
     E: std::error::Error + 'static,
     R: Debug + 'static,

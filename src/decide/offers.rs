@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::names;
 use super::quota::{self, Standing};
 use crate::error::{Error, Kind, Result};
-use crate::spec::{Gib, TypePattern, Types, Usd, Zone};
+use crate::spec::{Gib, Instance, TypePattern, Types, Usd, Zone};
 
 mod none_left;
 
@@ -172,7 +172,24 @@ pub struct Ranking {
 /// GPUs of this maker run CUDA, which every image of ours and `docker --gpus` are about.
 pub(crate) const CUDA_MAKER: &str = "NVIDIA";
 
-impl Wish<'_> {
+impl<'a> Wish<'a> {
+    /// What the file asks for, on an image of this architecture.
+    #[must_use]
+    pub fn of(instance: &'a Instance, architecture: &'a str) -> Self {
+        Self {
+            market: names::Market::Spot,
+            types: &instance.types,
+            gpus: instance.gpus,
+            gpu_memory: instance.gpu_memory,
+            vcpus: instance.vcpus,
+            memory: instance.memory,
+            exclude: &instance.exclude,
+            max_price: instance.max_price,
+            zone: None,
+            architecture,
+        }
+    }
+
     /// Whether the type has the GPUs that are asked for: what does not is simply another machine.
     fn admits(&self, candidate: &InstanceType) -> bool {
         match self.types {

@@ -35,6 +35,7 @@ mod tests;
 
 pub use launcher::{LaunchScope, launcher};
 pub use operator::operator;
+pub use reference::Repository;
 pub use worker::worker;
 
 /// What a role's inline policies may hold together, in characters that are not white space.
@@ -59,7 +60,7 @@ impl Place<'_> {
         partition(self.region)
     }
 
-    fn arn(&self, service: &str, resource: &str) -> String {
+    pub(super) fn arn(&self, service: &str, resource: &str) -> String {
         format!("arn:{}:{service}:{}:{}:{resource}", self.partition(), self.region, self.account)
     }
 
@@ -73,12 +74,12 @@ impl Place<'_> {
         types.iter().map(|kind| format!("arn:{}:ec2:{}::{kind}/*", self.partition(), self.region)).collect()
     }
 
-    fn iam(&self, resource: &str) -> String {
+    pub(crate) fn iam(&self, resource: &str) -> String {
         format!("arn:{}:iam::{}:{resource}", self.partition(), self.account)
     }
 
     /// How EC2 is called where one service trusts another; China has a name of its own.
-    fn ec2_service(&self) -> &'static str {
+    pub(super) fn ec2_service(&self) -> &'static str {
         if self.partition() == "aws-cn" { "ec2.amazonaws.com.cn" } else { "ec2.amazonaws.com" }
     }
 }
@@ -200,11 +201,43 @@ fn make_spot_role(place: Place<'_>) -> Value {
     )
 }
 
-const SPOT_ROLE: &str = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot";
+/// The path and the name of the role that EC2 Spot works with, as ARNs have it.
+pub const SPOT_ROLE: &str = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot";
 
 /// To tag what a launch makes, while it makes it; `actions` are the calls in which tags come along.
 fn tag_at_creation(resources: &[String], actions: &[&str]) -> Value {
     allow_if("TagAtCreation", &["ec2:CreateTags"], resources, json!({"StringEquals": {"ec2:CreateAction": actions}}))
+}
+
+/// The image that a worker pulls, with its `${X}` filled in, and its repository where that is a private one of ECR.
+///
+/// # Errors
+/// A `${X}` that is not plain.
+pub fn image(
+    spec: &Spec,
+    place: Place<'_>,
+    plain: &BTreeMap<String, String>,
+) -> Result<(String, Option<Repository>), PolicyError> {
+    let image = Values::new(place, plain).fill(&spec.container.image, "container.image")?;
+    let repository = Repository::of(&image);
+    Ok((image, repository))
+}
+
+/// The ARNs of the file's queues.
+///
+/// # Errors
+/// A `${X}` that is not plain; something that is no queue.
+pub fn queues(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>) -> Result<Vec<String>, PolicyError> {
+    reference::queues(spec, place, &Values::new(place, plain))
+}
+
+/// The names of the file's buckets.
+///
+/// # Errors
+/// A `${X}` that is not plain; something that is no bucket.
+pub fn buckets(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>) -> Result<Vec<String>, PolicyError> {
+    let arns = reference::Buckets::of(spec, place, &Values::new(place, plain))?.all;
+    Ok(arns.iter().filter_map(|arn| arn.rsplit(':').next().map(str::to_owned)).collect())
 }
 
 /// The plain parameters, and what is known without one.

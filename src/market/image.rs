@@ -20,6 +20,8 @@ pub struct Image {
     pub root_device: String,
     /// A root volume smaller than the image's snapshot is refused at launch.
     pub minimum: Gib,
+    /// The root volume's snapshot where it is encrypted; with which key is not told here.
+    pub encrypted_snapshot: Option<String>,
 }
 
 /// The architectures an image may be for, the one most GPU types run first.
@@ -105,12 +107,15 @@ fn read(image: &Ec2Image) -> Option<Image> {
     let root_device = image.root_device_name()?.to_owned();
     let mappings = image.block_device_mappings();
     let root = mappings.iter().find(|mapping| mapping.device_name() == Some(&root_device));
-    let size = root.and_then(|mapping| mapping.ebs()).and_then(aws_sdk_ec2::types::EbsBlockDevice::volume_size);
+    let disk = root.and_then(|mapping| mapping.ebs());
+    let size = disk.and_then(aws_sdk_ec2::types::EbsBlockDevice::volume_size);
+    let encrypted = disk.filter(|disk| disk.encrypted() == Some(true));
     Some(Image {
         id: image.image_id()?.to_owned(),
         name: image.name().unwrap_or_default().to_owned(),
         architecture: image.architecture().map_or_else(|| "x86_64".to_owned(), |name| name.as_str().to_owned()),
         root_device,
         minimum: Gib(u32::try_from(size.unwrap_or(1)).unwrap_or(1).max(1)),
+        encrypted_snapshot: encrypted.and_then(|disk| disk.snapshot_id()).map(str::to_owned),
     })
 }

@@ -27,12 +27,31 @@ pub struct Place {
 /// # Errors
 /// A call's failure; no such VPC; no usable subnet, saying what was looked for.
 pub async fn read(cloud: &Cloud, network: &Network) -> Result<Place> {
+    let looked = look(cloud, network).await?;
+    Ok(Place { vpc: looked.vpc?, subnets: looked.subnets? })
+}
+
+/// What a look came to, when one wants to know more than the first thing that is wrong.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// `vpc-…`, or why none fits.
+    pub vpc: Result<String>,
+    /// Those that may be used, or why none may.
+    pub subnets: Result<Vec<Subnet>>,
+}
+
+/// Reads the same.
+///
+/// # Errors
+/// A call's failure.
+pub async fn look(cloud: &Cloud, network: &Network) -> Result<Looked> {
     let (vpcs, subnets, tables, zones) =
         futures::try_join!(vpcs(cloud, &network.vpc), subnets(cloud), route_tables(cloud), zones(cloud))?;
-    let vpc = pick_vpc(&vpcs, &network.vpc, &cloud.region)?;
-    let subnets =
-        pick_subnets(&Seen { vpc: &vpc, subnets: &subnets, tables: &tables, zones: &zones }, &network.subnets)?;
-    Ok(Place { vpc, subnets })
+    let vpc = pick_vpc(&vpcs, &network.vpc, &cloud.region);
+    let subnets = vpc.clone().and_then(|vpc| {
+        pick_subnets(&Seen { vpc: &vpc, subnets: &subnets, tables: &tables, zones: &zones }, &network.subnets)
+    });
+    Ok(Looked { vpc, subnets })
 }
 
 async fn vpcs(cloud: &Cloud, wanted: &Vpc) -> Result<Vec<Ec2Vpc>> {

@@ -1,6 +1,6 @@
 //! What the file allows wherever it stands, before subnets and prices have their say: what a quota has to suffice for.
 
-use super::{architecture, wish};
+use super::architecture;
 use crate::decide::offers::{InstanceType, Market, Offer, Subnet, Wish, rank};
 use crate::error::Result;
 use crate::spec::{Spec, Usd};
@@ -19,9 +19,10 @@ pub struct Allowed {
 /// # Errors
 /// A listed type that does not exist.
 pub fn anywhere(spec: &Spec, market: &Market) -> Result<Allowed> {
-    let file = wish(&spec.instance, architecture(&spec.instance, &market.types));
     // No cap keeps out a pool; that it has none would keep out those without a price.
-    let wish = Wish { max_price: Some(Usd::from_micros(i64::MAX)), ..file };
+    let any_price = Some(Usd::from_micros(i64::MAX));
+    let architecture = architecture(&spec.instance, &market.types);
+    let wish = Wish { max_price: any_price, ..Wish::of(&spec.instance, architecture) };
     let zones = market.offered.iter().map(|(_, zone)| zone);
     let subnets: Vec<Subnet> =
         zones.map(|zone| Subnet { id: String::new(), zone: zone.clone(), free_addresses: 1 }).collect();

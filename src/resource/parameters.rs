@@ -235,6 +235,16 @@ pub fn plain_values(desired: &Desired, observed: &Observed, plain: &BTreeSet<Str
         .collect()
 }
 
+/// Keys whose value is nothing but white space, as it will be after `apply`. Parameter Store takes no empty one.
+#[must_use]
+pub fn blank(desired: &Desired, observed: &Observed) -> Vec<String> {
+    let wished = |key: &str| desired.values.as_ref().and_then(|values| values.get(key)).map(|value| &value.text);
+    let found = |key: &str| observed.found.get(key).map(|found| &found.text);
+    let text = |key: &str| wished(key).or_else(|| found(key));
+    let is_blank = |key: &String| text(key).is_some_and(|text| text.expose_secret().trim().is_empty());
+    keys(desired, observed).into_iter().filter(is_blank).collect()
+}
+
 /// Every key that a worker will find.
 #[must_use]
 pub fn keys(desired: &Desired, observed: &Observed) -> BTreeSet<String> {

@@ -114,6 +114,13 @@ fn read(group: &SecurityGroup, name: &WorkerName) -> Option<Observed> {
     })
 }
 
+/// This stack's groups, each with its inbound rules for people; empty where it has none, as it should.
+#[must_use]
+pub fn inbound(observed: &[Observed]) -> Vec<(&str, String)> {
+    let ours = observed.iter().filter(|group| group.ownership == Ownership::Ours);
+    ours.map(|group| (group.id.as_str(), list(&rules(&group.inbound)))).collect()
+}
+
 /// The change, and the groups of ours in other VPCs that are left over from an earlier `vpc`.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ pub mod ec2;
 pub mod evaluate;
 pub mod iam;
 pub mod json;
+pub mod message;
 
 use evaluate::{Context, Policy, Question, evaluate};
 
@@ -55,14 +56,26 @@ pub fn check(call: &mut Call<'_>, request: &Request<Bytes>) -> Result<Caller, Aw
         }
         evaluate(&policies, &question).map_err(|refusal| {
             let action = &question.action;
-            let why = if refusal.is_explicit {
+            let why = if refusal.denied_by.is_some() {
                 "with an explicit deny in an identity-based policy".to_owned()
             } else {
                 format!("because no identity-based policy allows the {action} action")
             };
             let (arn, resource) = (&principal.caller.arn, &refusal.resource);
             let sentence = format!("User: {arn} is not authorized to perform: {action} on resource: {resource} {why}");
-            refused(service, &sentence)
+            match service {
+                "ec2" if action == "iam:CreateServiceLinkedRole" => {
+                    let message =
+                        "The provided credentials do not have permission to create the service-linked role for EC2 Spot \
+                         Instances.";
+                    AwsError::new("AuthFailure.ServiceLinkedRoleCreationNotPermitted", message).status(403)
+                }
+                "ec2" if message::is_encoded(action) => {
+                    let encoded = message::encode(&principal.caller, action, &refusal);
+                    refused(service, &format!("{sentence}. Encoded authorization failure message: {encoded}"))
+                }
+                _ => refused(service, &sentence),
+            }
         })?;
     }
     Ok(principal.caller)

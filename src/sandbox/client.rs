@@ -132,6 +132,32 @@ mod tests {
         assert!(quota.quota().is_some_and(|quota| quota.value().is_some()));
     }
 
+    #[tokio::test]
+    async fn the_sdk_reads_what_a_check_of_the_account_asks() {
+        let sandbox = Sandbox::in_memory();
+        let config = config(&sandbox);
+        let key = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef";
+        set(&sandbox, &format!("ebs-key {key} granted"));
+        let ec2 = aws_sdk_ec2::Client::new(&config);
+        let is_on = ec2.get_ebs_encryption_by_default().send().await.unwrap();
+        assert_eq!(is_on.ebs_encryption_by_default(), Some(true));
+        let default = ec2.get_ebs_default_kms_key_id().send().await.unwrap();
+        assert_eq!(default.kms_key_id(), Some(key));
+        let kms = aws_sdk_kms::Client::new(&config);
+        let described = kms.describe_key().key_id(key).send().await.unwrap();
+        let managed_by = described.key_metadata().and_then(|key| key.key_manager());
+        assert_eq!(managed_by, Some(&aws_sdk_kms::types::KeyManagerType::Customer));
+        let grants: Vec<_> =
+            kms.list_grants().key_id(key).limit(1).into_paginator().items().send().try_collect().await.unwrap();
+        let principals: Vec<_> = grants.iter().filter_map(|grant| grant.grantee_principal()).collect();
+        assert!(principals.len() == 2 && principals.iter().any(|arn| arn.ends_with("/AWSServiceRoleForEC2Spot")));
+        let iam = aws_sdk_iam::Client::new(&config);
+        let simulated = iam.simulate_principal_policy().policy_source_arn("arn:aws:iam::123456789012:user/sandbox");
+        let simulated = simulated.action_names("ec2:RunInstances").send().await.unwrap();
+        let allowed = aws_sdk_iam::types::PolicyEvaluationDecisionType::Allowed;
+        assert_eq!(simulated.evaluation_results()[0].eval_decision(), &allowed);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn latency_is_time_that_passes_beside_other_calls() {
         let sandbox = Sandbox::in_memory();

@@ -8,6 +8,7 @@ use super::wire::query::Query;
 use super::wire::xml::Element;
 
 pub mod catalog;
+pub mod encryption;
 pub mod filter;
 pub mod images;
 pub mod instance_types;
@@ -44,6 +45,8 @@ pub fn handle(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
         "DescribeInstanceTypes" => return instance_types::describe(call, input),
         "DescribeInstanceTypeOfferings" => return instance_types::describe_offerings(call, input),
         "DescribeSpotPriceHistory" => return prices::describe(call, input),
+        "GetEbsEncryptionByDefault" => return encryption::by_default(call, input),
+        "GetEbsDefaultKmsKeyId" => return encryption::default_key(call, input),
         _ => {}
     }
     let services = [network::handle, security_groups::handle, launch_templates::handle, instances::handle];

@@ -1,8 +1,8 @@
 //! IAM: roles, their policies, instance profiles; what a launch needs to know of them.
 //!
-//! It owns names, paths, tags and who is inside what; it does not evaluate policies, which is `authorize`'s. Odd in AWS:
-//! names are unique without regard to case and are global across regions, policy documents come back URL-encoded, a profile
-//! holds one role at most, and EC2 does not see a new profile for a while ([`profile_for_ec2`]).
+//! It owns names, paths, tags and who is inside what; it does not evaluate policies, which is `authorize`'s, and
+//! asks that where one is simulated. Odd in AWS: names are unique without regard to case and are global across regions, policy
+//! documents come back URL-encoded, a profile holds one role at most, and EC2 does not see a new profile for a while ([`profile_for_ec2`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,12 +21,16 @@ use super::world::ACCOUNT;
 mod policies;
 mod profiles;
 mod roles;
+mod simulation;
 
-pub use roles::service_linked_name;
+pub use roles::{SPOT_ROLE, furnish, make_spot_role, remove_spot_role, service_linked_name};
 
 /// What IAM holds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct State {
+    /// Whether it was given what an account has that has been used before: the role of EC2 Spot.
+    #[serde(default)]
+    pub is_furnished: bool,
     /// By name.
     pub roles: BTreeMap<String, Role>,
     /// By name.
@@ -123,6 +127,7 @@ pub fn handle(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
         "TagInstanceProfile" => profiles::tag(call, input),
         "UntagInstanceProfile" => profiles::untag(call, input),
         "ListInstanceProfileTags" => profiles::list_tags(call, input),
+        "SimulatePrincipalPolicy" => simulation::simulate(call, input),
         other => Err(AwsError::unknown_operation(other)),
     }
 }

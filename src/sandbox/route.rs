@@ -1,7 +1,8 @@
 //! From an HTTP request to a service and back, in AWS's wire protocols.
 //!
 //! The service and the region are those of the signature's credential scope, and its key says who asks. The signature itself
-//! is not checked: anybody's credentials will do, which is why the sandbox listens on loopback only.
+//! is not checked: anybody's credentials will do, which is why the sandbox listens on loopback only. One question
+//! needs no signature, and is answered before any service: see [`s3`].
 
 use bytes::Bytes;
 use http::{Request, Response, header};
@@ -13,7 +14,7 @@ use super::ec2::catalog;
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
-use super::{authorize, ec2, ecr, iam, pricing, service_quotas, sqs, ssm, sts};
+use super::{authorize, ec2, ecr, iam, kms, pricing, s3, service_quotas, sqs, ssm, sts};
 
 const EC2: &str = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const IAM: &str = "https://iam.amazonaws.com/doc/2010-05-08/";
@@ -30,6 +31,7 @@ enum Service {
     Sqs,
     Ecr,
     Pricing,
+    Kms,
 }
 
 impl Service {
@@ -43,15 +45,16 @@ impl Service {
             "sqs" => Self::Sqs,
             "ecr" => Self::Ecr,
             "pricing" => Self::Pricing,
+            "kms" => Self::Kms,
             _ => return None,
         })
     }
 
-    const ALL: [Self; 8] =
-        [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr, Self::Pricing];
+    const ALL: [Self; 9] =
+        [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr, Self::Pricing, Self::Kms];
 
     fn speaks_json(self) -> bool {
-        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr | Self::Pricing)
+        matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr | Self::Pricing | Self::Kms)
     }
 
     /// One that speaks as the client does, for refusals before it is known whom the request is for: a client that speaks
@@ -77,6 +80,9 @@ fn scope(request: &Request<Bytes>) -> Option<(String, String)> {
 /// The operation a request asks for.
 #[must_use]
 pub fn operation(request: &Request<Bytes>) -> Option<String> {
+    if s3::asked(request).is_some() {
+        return Some(s3::HEAD_BUCKET.to_owned());
+    }
     if let Some(target) = request.headers().get("x-amz-target") {
         return target.to_str().ok()?.split('.').next_back().map(str::to_owned);
     }
@@ -86,6 +92,9 @@ pub fn operation(request: &Request<Bytes>) -> Option<String> {
 /// Answers a request. A refusal leaves the world as it was.
 pub fn answer(world: &mut World, request: &Request<Bytes>, now: Timestamp) -> Response<Bytes> {
     let request_id = world.new_uuid();
+    if let Some(bucket) = s3::asked(request) {
+        return s3::head(&world.account, bucket, &request_id);
+    }
     let Some((region, name)) = scope(request) else {
         let error = AwsError::new("MissingAuthenticationToken", "Request is missing Authentication Token").status(403);
         return failure(Service::speaking_like(request), &error, &request_id);
@@ -131,6 +140,7 @@ fn carry_out(
     }
     // On a copy, so that a refusal changes nothing, whatever the operation had done by then.
     let mut next = world.clone();
+    iam::furnish(&mut next.iam, now);
     let mut call = Call { world: &mut next, region, now, operation };
     let caller = authorize::check(&mut call, request)?;
     let body = if service.speaks_json() {
@@ -167,6 +177,7 @@ fn ask_json(service: Service, call: &mut Call<'_>, body: &[u8]) -> Result<serde_
         Service::Sqs => sqs::handle(call, body),
         Service::Ecr => ecr::handle(call, body),
         Service::Pricing => pricing::handle(call, body),
+        Service::Kms => kms::handle(call, body),
         _ => service_quotas::handle(call, body),
     }
 }
@@ -175,17 +186,18 @@ fn ask_json(service: Service, call: &mut Call<'_>, body: &[u8]) -> Result<serde_
 pub fn knows(world: &World, operation: &str) -> bool {
     let region = catalog::regions().first().cloned().unwrap_or_default();
     let unknown = AwsError::unknown_operation(operation);
-    Service::ALL.into_iter().any(|service| {
-        let mut copy = world.clone();
-        let (region, operation) = (region.clone(), operation.to_owned());
-        let mut call = Call { world: &mut copy, region, now: Timestamp::UNIX_EPOCH, operation };
-        let refusal = if service.speaks_json() {
-            ask_json(service, &mut call, b"").err()
-        } else {
-            ask_query(service, &mut call, &Query::default(), &sts::Caller::user()).err()
-        };
-        refusal.as_ref() != Some(&unknown)
-    })
+    operation == s3::HEAD_BUCKET
+        || Service::ALL.into_iter().any(|service| {
+            let mut copy = world.clone();
+            let (region, operation) = (region.clone(), operation.to_owned());
+            let mut call = Call { world: &mut copy, region, now: Timestamp::UNIX_EPOCH, operation };
+            let refusal = if service.speaks_json() {
+                ask_json(service, &mut call, b"").err()
+            } else {
+                ask_query(service, &mut call, &Query::default(), &sts::Caller::user()).err()
+            };
+            refusal.as_ref() != Some(&unknown)
+        })
 }
 
 /// As each service says it.
@@ -193,7 +205,7 @@ fn throttled(service: Service) -> AwsError {
     match service {
         Service::Ec2 => AwsError::new("RequestLimitExceeded", "Request limit exceeded.").status(503),
         Service::Iam | Service::Sts => AwsError::new("Throttling", "Rate exceeded"),
-        Service::Ssm | Service::Quotas | Service::Ecr | Service::Pricing => {
+        Service::Ssm | Service::Quotas | Service::Ecr | Service::Pricing | Service::Kms => {
             AwsError::new("ThrottlingException", "Rate exceeded")
         }
         Service::Sqs => AwsError::new("RequestThrottled", "Rate exceeded").status(403),
@@ -261,7 +273,7 @@ fn failure(service: Service, error: &AwsError, request_id: &str) -> Response<Byt
             let namespace = if service == Service::Iam { IAM } else { STS };
             node("ErrorResponse", vec![node("Error", parts), leaf("RequestId", request_id)]).document(Some(namespace))
         }
-        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr | Service::Pricing => {
+        Service::Ssm | Service::Quotas | Service::Sqs | Service::Ecr | Service::Pricing | Service::Kms => {
             return json_failure(service, error, request_id);
         }
     };

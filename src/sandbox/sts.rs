@@ -1,4 +1,4 @@
-//! STS: who is asking, and the sessions of roles.
+//! STS: who is asking, the sessions of roles, and what EC2's refusals say in code.
 //!
 //! It owns the sessions that boxes take their credentials from. They are remembered by their access key id after they have
 //! expired too: a key that nobody knows is the account's one user, who may do everything.
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::authorize::message;
 use super::call::{AwsError, Call};
 use super::wire::query::Query;
 use super::wire::xml::{Element, leaf};
@@ -87,10 +88,19 @@ pub fn token(key: &str) -> String {
 ///
 /// # Errors
 /// AWS's refusal.
-pub fn handle(call: &mut Call<'_>, _input: &Query, caller: &Caller) -> Result<Vec<Element>, AwsError> {
+pub fn handle(call: &mut Call<'_>, input: &Query, caller: &Caller) -> Result<Vec<Element>, AwsError> {
     match call.operation.as_str() {
         "GetCallerIdentity" => {
             Ok(vec![leaf("Arn", &caller.arn), leaf("UserId", &caller.user_id), leaf("Account", ACCOUNT)])
+        }
+        "DecodeAuthorizationMessage" => {
+            let text = input.optional("EncodedMessage").unwrap_or_default();
+            let decoded = message::decode(&text).ok_or_else(|| {
+                // As the action's own errors are documented.
+                let why = "The encoded message is not valid";
+                AwsError::new("InvalidAuthorizationMessageException", why)
+            })?;
+            Ok(vec![leaf("DecodedMessage", decoded)])
         }
         other => Err(AwsError::unknown_operation(other)),
     }

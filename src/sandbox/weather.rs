@@ -14,6 +14,9 @@ use super::service_quotas::Fate;
 use super::world::World;
 
 mod account;
+mod standing;
+
+pub use standing::{Account, EbsKey};
 
 /// What `sandbox set` understands; shown in its help.
 pub const WORDS: &str = "\
@@ -36,6 +39,10 @@ Words:
   throttle on|off                 AWS's bucket sizes
   clock +3h | clock reset         moves the clock
   image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
+  spot-role none | spot-role made the account has no AWSServiceRoleForEC2Spot before its first Spot launch
+  ebs-key KEY [granted|ungranted] volumes are encrypted by default with alias/aws/ebs or a key's ARN; ebs-key none
+  free-plan on|off                the account is on the free plan, which has no GPU types
+  bucket NAME REGION              S3 has this bucket; no-bucket NAME undoes it
   clear                           good weather";
 
 /// The weather now.
@@ -292,12 +299,15 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.clock = weather.clock.saturating_add(sign * seconds);
             format!("the clock is {} s off", weather.clock)
         }
-        words => account::set(world, words, now)?,
+        words => match standing::set(world, words, now) {
+            Some(said) => said?,
+            None => account::set(world, words, now)?,
+        },
     };
     Ok(said)
 }
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 22] = [
     "quota",
     "quota-answer",
     "dry",
@@ -314,6 +324,11 @@ const VERBS: [&str; 17] = [
     "clock",
     "image",
     "no-image",
+    "spot-role",
+    "ebs-key",
+    "free-plan",
+    "bucket",
+    "no-bucket",
     "clear",
 ];
 

@@ -1,4 +1,4 @@
-//! AWS's wire protocols: query in and XML out (EC2, IAM, STS), JSON both ways (SSM, Service Quotas, SQS, ECR).
+//! AWS's wire protocols: query in and XML out (EC2, IAM, STS), JSON both ways (SSM, Service Quotas, SQS, ECR, KMS).
 
 pub mod json;
 pub mod query;

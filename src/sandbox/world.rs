@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::weather::Weather;
+use super::weather::{Account, Weather};
 use super::{ec2, ecr, iam, service_quotas, sqs, ssm, sts};
 
 /// The sandbox's one account.
@@ -25,6 +25,9 @@ pub struct World {
     pub principals: BTreeMap<String, String>,
     /// What `sandbox set` made.
     pub weather: Weather,
+    /// What the account is, beside what it holds.
+    #[serde(default)]
+    pub account: Account,
     /// Feeds ids.
     pub counter: u64,
     /// How often each operation was asked for, whatever became of it; requests to metadata services are `metadata`.

@@ -57,6 +57,9 @@ impl ParameterPath {
     /// AWS allows a hierarchy of fifteen levels, the parameter's own name included.
     const MAX_LEVELS: usize = 14;
 
+    /// What every stack's path begins with unless its file says otherwise.
+    pub const DEFAULT_ROOT: &str = "/spotctl";
+
     /// The path itself.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -78,7 +81,7 @@ impl ParameterPath {
     /// Where a stack's parameters live unless the file says otherwise.
     #[must_use]
     pub fn default_for(name: &WorkerName) -> Self {
-        Self(format!("/spotctl/{name}"))
+        Self(format!("{}/{name}", Self::DEFAULT_ROOT))
     }
 }
 

@@ -238,3 +238,35 @@ fn ctrl_c_ends_the_waiting_and_not_the_request() {
     let open = aws.spotctl(&["quota", "-o", "json"]).exits(0).json();
     assert_eq!(first(&open)["requests"].as_array().map(Vec::len), Some(1), "{open:#}");
 }
+
+#[test]
+fn however_aws_answers_only_the_applied_value_is_a_grant() {
+    for (answer, code, status, said) in [
+        ("approved", 0, "granted", "APPROVED"),
+        ("closed-granted", 0, "granted", "CASE_CLOSED"),
+        ("closed", 3, "closed", "CASE_CLOSED"),
+        ("denied", 3, "denied", "DENIED"),
+        ("not-approved", 3, "denied", "NOT_APPROVED"),
+    ] {
+        let aws = g4dn();
+        aws.weather("quota G=none");
+        aws.weather(&format!("quota-answer {answer}"));
+        // Filed an hour ago, and answered a minute later.
+        aws.weather("clock -60m");
+        aws.spotctl(&["quota", "request"]).exits(0);
+        aws.weather("clock reset");
+        let run = aws.spotctl(&["quota", "watch", "-o", "json", "--notify", "echo told $SPOTCTL_QUOTA_STATUS"]);
+        let run = run.exits(code).says(&format!("told {status}\n"));
+        let document = run.json();
+        assert_eq!(
+            (&document["status"], &document["request"]["status"]),
+            (&json!(status), &json!(said)),
+            "{document:#}"
+        );
+        if code == 3 {
+            assert_eq!(document["error"]["kind"], json!("quota"), "{document:#}");
+            let case = document["request"]["case_id"].as_str().expect("a case").to_owned();
+            run.says(said).says(&case).says("spotctl quota request --code L-3819A6DF --vcpus 4");
+        }
+    }
+}

@@ -12,19 +12,23 @@ const SHOWN_REASONS: usize = 6;
 /// when the cap was what stood in the way.
 #[must_use]
 pub fn none_left(ranking: &Ranking, region: &str) -> Error {
-    if let Some(rejection) = ranking.rejected.iter().find(|rejection| rejection.kind == Kind::Quota) {
-        return no_quota(ranking, rejection);
+    let refused = ranking.rejected.iter().find(|rejection| rejection.code.is_some());
+    // Where AWS has refused and the pool without room has no price, nobody knows whether room would have helped.
+    let is_in_the_way = |rejection: &&Rejection| {
+        rejection.kind == Kind::Quota && (rejection.code.is_some() || rejection.price.is_some() || refused.is_none())
+    };
+    if let Some(rejection) = ranking.rejected.iter().find(is_in_the_way) {
+        return no_quota(ranking, rejection, region);
     }
     if ranking.rejected.is_empty() {
         return Error::new(Kind::Capacity, format!("no instance type in {region} is what the file asks for"));
     }
-    let refused = ranking.rejected.iter().find(|rejection| rejection.code.is_some());
     let is_about_price =
         |rejection: &Rejection| rejection.code.as_deref().is_none_or(|code| code == "SpotMaxPriceTooLow");
     let only_price = refused.is_some() && ranking.rejected.iter().all(is_about_price);
     let above_cap = ranking.rejected.iter().filter(|rejection| rejection.cause == Cause::MaxPrice);
     let dearer = above_cap.filter_map(|rejection| Some((rejection, rejection.price?))).next();
-    let zone = |rejection: &Rejection| rejection.zone.as_ref().map_or_else(|| region.to_owned(), ToString::to_string);
+    let zone = |rejection: &Rejection| place(rejection, region);
     let is_on_demand = |rejection: &Rejection| rejection.market == Market::OnDemand;
     let sold = if ranking.rejected.iter().any(|rejection| rejection.code.is_some() && is_on_demand(rejection)) {
         "capacity, neither on Spot nor on demand,"
@@ -54,25 +58,38 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
     if let Some(refused) = refused {
         error.code.clone_from(&refused.code);
     }
-    let mut reasons: Vec<String> = Vec::new();
-    for rejection in ranking.rejected.iter().filter(|rejection| rejection.code.is_some() || dearer.is_none()) {
-        let market = if is_on_demand(rejection) { " on demand" } else { "" };
-        let reason = format!("{}{market} in {}: {}", rejection.instance_type, zone(rejection), rejection.reason);
-        if reasons.len() < SHOWN_REASONS && !reasons.contains(&reason) {
-            reasons.push(reason);
-        }
-    }
-    error.hints.extend(reasons);
+    let of_use = ranking.rejected.iter().filter(|rejection| rejection.code.is_some() || dearer.is_none());
+    error.hints.extend(reasons(of_use, region));
     if let Some((cheapest, price)) = dearer {
         error = error.hint(format!("{} in {} would take --max-price {price}", cheapest.instance_type, zone(cheapest)));
     }
     error
 }
 
-/// With those who hold the quota now: ending one of them is the quickest way to room.
-fn no_quota(ranking: &Ranking, rejection: &Rejection) -> Error {
+fn place(rejection: &Rejection, region: &str) -> String {
+    rejection.zone.as_ref().map_or_else(|| region.to_owned(), ToString::to_string)
+}
+
+/// The first few, each once.
+fn reasons<'a>(rejections: impl Iterator<Item = &'a Rejection>, region: &str) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    for rejection in rejections {
+        let market = if rejection.market == Market::OnDemand { " on demand" } else { "" };
+        let zone = place(rejection, region);
+        let reason = format!("{}{market} in {zone}: {}", rejection.instance_type, rejection.reason);
+        if reasons.len() < SHOWN_REASONS && !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons
+}
+
+/// With what AWS refused for another reason, and with those who hold the quota now: ending one is the quickest way to room.
+fn no_quota(ranking: &Ranking, rejection: &Rejection, region: &str) -> Error {
     let mut error = Error::new(Kind::Quota, rejection.reason.clone());
     error.code.clone_from(&rejection.code);
+    let others = ranking.rejected.iter().filter(|other| other.code.is_some() && other.kind != Kind::Quota);
+    error.hints.extend(reasons(others, region));
     let quota = quota::of(&rejection.instance_type, rejection.market);
     let standing = ranking.quotas.iter().find(|standing| Some(standing.quota) == quota);
     let holders: &[Holder] = standing.and_then(|standing| standing.holders.as_deref()).unwrap_or_default();

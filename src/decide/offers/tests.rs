@@ -296,7 +296,7 @@ fn without_room_in_the_quota_it_says_who_holds_it_and_how_to_have_more() {
     let error = none_left(&ranking, "us-east-1");
     assert_eq!((error.kind, error.code), (Kind::Quota, None));
     assert_eq!(error.hints[0], "in use (4 vCPUs, g5.xlarge, of `other`): i-1");
-    assert!(error.hints[1].ends_with(": spotctl quota request"), "{:?}", error.hints);
+    assert!(error.hints[1].ends_with(": spotctl quota request --code L-3819A6DF"), "{:?}", error.hints);
 }
 
 #[test]
@@ -304,4 +304,24 @@ fn a_requirement_that_no_type_meets_is_no_matter_of_price() {
     let wish = Wish { vcpus: Some(64), max_price: Some(Usd::from_micros(1)), ..wish(&Types::Cheapest) };
     let error = none_left(&rank(&wish, &market(), &[subnet("a", 5)], &[]).unwrap(), "us-east-1");
     assert!(!error.message.contains("cap") && error.hints.iter().any(|hint| hint.contains("`vcpus` asks for 64")));
+}
+
+#[test]
+fn a_quota_without_a_price_is_not_blamed_for_what_aws_refused_for_another_reason() {
+    let rejection = |cause, price: Option<i64>, kind, code: Option<&str>| Rejection {
+        market: names::Market::Spot,
+        instance_type: "g4dn.xlarge".to_owned(),
+        zone: Some(zone("a")),
+        price: price.map(Usd::from_micros),
+        reason: format!("{cause:?}"),
+        cause,
+        code: code.map(str::to_owned),
+        kind,
+    };
+    let refused = rejection(Cause::Refused, Some(1), Kind::Capacity, Some("InsufficientInstanceCapacity"));
+    let kind = |rejected: Vec<Rejection>| none_left(&Ranking { rejected, ..Ranking::default() }, "us-east-1");
+    assert_eq!(kind(vec![refused.clone(), rejection(Cause::Quota, None, Kind::Quota, None)]).kind, Kind::Capacity);
+    assert_eq!(kind(vec![rejection(Cause::Quota, None, Kind::Quota, None)]).kind, Kind::Quota);
+    let error = kind(vec![refused, rejection(Cause::Quota, Some(9), Kind::Quota, None)]);
+    assert_eq!((error.kind, error.hints[0].as_str()), (Kind::Quota, "g4dn.xlarge in us-east-1a: Refused"));
 }

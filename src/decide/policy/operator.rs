@@ -67,7 +67,7 @@ pub fn operator(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>)
 }
 
 /// Reading that has no resource, or is done before one exists.
-const LOOK_AROUND: [&str; 28] = [
+const LOOK_AROUND: [&str; 32] = [
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceTypeOfferings",
@@ -85,8 +85,12 @@ const LOOK_AROUND: [&str; 28] = [
     "ec2:DescribeTags",
     "ec2:DescribeVolumes",
     "ec2:DescribeVpcs",
+    "ec2:GetEbsDefaultKmsKeyId",
+    "ec2:GetEbsEncryptionByDefault",
     "ec2:GetSpotPlacementScores",
+    "iam:ListRoles",
     "iam:SimulatePrincipalPolicy",
+    "kms:ListGrants",
     "pricing:GetProducts",
     "servicequotas:GetAWSDefaultServiceQuota",
     "servicequotas:GetRequestedServiceQuotaChange",

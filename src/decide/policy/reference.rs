@@ -7,10 +7,13 @@ use crate::spec::{BucketAccess, KmsKey, Spec};
 
 /// A repository in ECR, read from an image reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Repository {
-    account: String,
-    region: String,
-    name: String,
+pub struct Repository {
+    /// Twelve digits.
+    pub account: String,
+    /// Such as `eu-central-1`.
+    pub region: String,
+    /// With its slashes, without tag.
+    pub name: String,
 }
 
 impl Repository {

@@ -6,6 +6,7 @@ use crate::sandbox::call::{AwsError, Call};
 use crate::sandbox::ec2::state::State;
 use crate::sandbox::ec2::tags::kind_of;
 use crate::sandbox::ec2::{network, run_instances};
+use crate::sandbox::iam::SPOT_ROLE;
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::world::ACCOUNT;
 
@@ -162,6 +163,10 @@ fn launch(call: &mut Call<'_>, input: &Query) -> Result<Vec<Question>, AwsError>
         questions.push(Question { action: "ec2:CreateTags".to_owned(), resources });
     }
     questions.extend(reach.role.map(pass_role));
+    // Whether a dry run asks this is not documented: it makes no request, so here it does not.
+    if reach.is_spot && !input.dry_run()? && !call.world.iam.roles.contains_key(SPOT_ROLE) {
+        questions.push(super::iam::create_service_linked("spot.amazonaws.com"));
+    }
     Ok(questions)
 }
 

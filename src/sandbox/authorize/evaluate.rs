@@ -9,19 +9,21 @@
 //! operator and `ForAllValues` true; a variable that is not there equals nothing.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-/// What is known of a request and of one resource: condition keys and their values.
+/// What is known of a request and of one resource: condition keys and their values. A key has no case; how it was spelled
+/// first is kept for who reads it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Context(BTreeMap<String, Vec<String>>);
+pub struct Context(BTreeMap<String, (String, Vec<String>)>);
 
 impl Context {
     /// Adds a value to a key.
     pub fn add(&mut self, key: &str, value: impl Into<String>) {
-        self.0.entry(key.to_ascii_lowercase()).or_default().push(value.into());
+        let found = self.0.entry(key.to_ascii_lowercase()).or_insert_with(|| (key.to_owned(), Vec::new()));
+        found.1.push(value.into());
     }
 
     /// The same with another value.
@@ -33,13 +35,19 @@ impl Context {
 
     /// Adds all that another one says.
     pub fn extend(&mut self, other: &Self) {
-        for (key, values) in &other.0 {
-            self.0.entry(key.clone()).or_default().extend(values.iter().cloned());
+        for (key, (spelled, values)) in &other.0 {
+            let found = self.0.entry(key.clone()).or_insert_with(|| (spelled.clone(), Vec::new()));
+            found.1.extend(values.iter().cloned());
         }
     }
 
+    /// Each key as it was spelled, and its values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.0.values().map(|(spelled, values)| (spelled.as_str(), values.as_slice()))
+    }
+
     fn get(&self, key: &str) -> &[String] {
-        self.0.get(&key.to_ascii_lowercase()).map_or(&[], Vec::as_slice)
+        self.0.get(&key.to_ascii_lowercase()).map_or(&[], |(_, values)| values.as_slice())
     }
 }
 
@@ -57,8 +65,46 @@ pub struct Question {
 pub struct Refused {
     /// The first resource that it may not be done to.
     pub resource: String,
-    /// Whether a `Deny` says so; else no `Allow` does.
-    pub is_explicit: bool,
+    /// What is known of it.
+    pub context: Context,
+    /// The statement that denies it; none: no statement allows it.
+    pub denied_by: Option<Value>,
+}
+
+/// What policies say to one action on one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// `allowed`, `explicitDeny` or `implicitDeny`.
+    pub decision: &'static str,
+    /// The statements that decide: which of the policies, and the statement as it is written there.
+    pub statements: Vec<(usize, Value)>,
+    /// Condition keys that statements about this action and resource ask for and nobody has said anything of.
+    pub missing: BTreeSet<String>,
+}
+
+/// Decides one action on one resource.
+#[must_use]
+pub fn decide(policies: &[Policy], action: &str, resource: &str, context: &Context) -> Verdict {
+    let statements = || {
+        let numbered = policies.iter().enumerate();
+        numbered.flat_map(|(index, policy)| policy.statements.iter().map(move |statement| (index, statement)))
+    };
+    let missing = statements()
+        .filter(|(_, statement)| statement.is_about(action, resource, context))
+        .flat_map(|(_, statement)| &statement.conditions)
+        .filter(|condition| condition.test != Test::Null && context.get(&condition.key).is_empty())
+        .map(|condition| condition.key.clone());
+    let missing = missing.collect();
+    for (is_deny, decision) in [(true, "explicitDeny"), (false, "allowed")] {
+        let found: Vec<(usize, Value)> = statements()
+            .filter(|(_, statement)| statement.is_deny == is_deny && statement.matches(action, resource, context))
+            .map(|(index, statement)| (index, statement.source.clone()))
+            .collect();
+        if !found.is_empty() {
+            return Verdict { decision, statements: found, missing };
+        }
+    }
+    Verdict { decision: "implicitDeny", statements: Vec::new(), missing }
 }
 
 /// Evaluates.
@@ -66,19 +112,19 @@ pub struct Refused {
 /// # Errors
 /// It may not be done.
 pub fn evaluate(policies: &[Policy], question: &Question) -> Result<(), Refused> {
-    let says = |is_deny: bool, resource: &str, context: &Context| {
-        let mut statements = policies.iter().flat_map(|policy| &policy.statements);
-        statements
-            .any(|statement| statement.is_deny == is_deny && statement.matches(&question.action, resource, context))
-    };
-    for is_explicit in [true, false] {
-        for (resource, context) in &question.resources {
-            if says(is_explicit, resource, context) == is_explicit {
-                return Err(Refused { resource: resource.clone(), is_explicit });
-            }
+    let mut implicit = None;
+    for (resource, context) in &question.resources {
+        let verdict = decide(policies, &question.action, resource, context);
+        let refused = |denied_by| Refused { resource: resource.clone(), context: context.clone(), denied_by };
+        match verdict.decision {
+            "allowed" => {}
+            // A denial wins, also over what nobody allows before it.
+            "explicitDeny" => return Err(refused(verdict.statements.into_iter().next().map(|(_, source)| source))),
+            _ if implicit.is_none() => implicit = Some(refused(None)),
+            _ => {}
         }
     }
-    Ok(())
+    implicit.map_or(Ok(()), Err)
 }
 
 /// A policy document.
@@ -93,13 +139,18 @@ struct Statement {
     actions: Vec<Template>,
     resources: Vec<Template>,
     conditions: Vec<Condition>,
+    /// As it is written.
+    source: Value,
 }
 
 impl Statement {
     fn matches(&self, action: &str, resource: &str, context: &Context) -> bool {
+        self.is_about(action, resource, context) && self.conditions.iter().all(|condition| condition.holds(context))
+    }
+
+    fn is_about(&self, action: &str, resource: &str, context: &Context) -> bool {
         self.actions.iter().any(|name| name.fill(context).is_some_and(|name| like(&name, &action.to_ascii_lowercase())))
             && self.resources.iter().any(|arn| arn.fill(context).is_some_and(|arn| resource_like(&arn, resource)))
-            && self.conditions.iter().all(|condition| condition.holds(context))
     }
 }
 
@@ -319,6 +370,7 @@ fn only(object: &Map<String, Value>, known: &[&str]) -> Result<(), String> {
 }
 
 fn read_statement(statement: &Value, has_variables: bool) -> Result<Statement, String> {
+    let source = statement.clone();
     let statement = statement.as_object().ok_or("a statement of it is no JSON object")?;
     only(statement, &["Sid", "Effect", "Action", "Resource", "Condition"])?;
     let is_deny = match statement.get("Effect").and_then(Value::as_str) {
@@ -343,7 +395,7 @@ fn read_statement(statement: &Value, has_variables: bool) -> Result<Statement, S
             }
         }
     }
-    Ok(Statement { is_deny, actions, resources: of("Resource", has_variables)?, conditions })
+    Ok(Statement { is_deny, actions, resources: of("Resource", has_variables)?, conditions, source })
 }
 
 fn read_condition(operator: &str, key: &str, values: Vec<Template>) -> Result<Condition, String> {

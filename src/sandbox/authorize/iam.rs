@@ -39,9 +39,11 @@ pub fn questions(call: &Call<'_>, input: &Query) -> Vec<Question> {
         }
         "CreateServiceLinkedRole" => {
             let service = input.optional("AWSServiceName").unwrap_or_default();
-            let name = service_linked_name(&service).unwrap_or("*");
-            let arn = under("role", &format!("/aws-service-role/{service}/"), name);
-            vec![one(operation, (arn, Context::default().with("iam:AWSServiceName", service)))]
+            vec![create_service_linked(&service)]
+        }
+        "SimulatePrincipalPolicy" => {
+            let of = input.optional("PolicySourceArn").unwrap_or_else(|| "*".to_owned());
+            vec![one(operation, (of, Context::default()))]
         }
         "AddRoleToInstanceProfile" => {
             let passed = role.map(|(arn, _)| pass_role(arn));
@@ -59,6 +61,14 @@ pub fn questions(call: &Call<'_>, input: &Query) -> Vec<Question> {
             None => vec![everywhere(format!("iam:{operation}"))],
         },
     }
+}
+
+/// To make the role that a service has for itself.
+pub(super) fn create_service_linked(service: &str) -> Question {
+    let name = service_linked_name(service).unwrap_or("*");
+    let arn = format!("arn:aws:iam::{ACCOUNT}:role/aws-service-role/{service}/{name}");
+    let resources = vec![(arn, Context::default().with("iam:AWSServiceName", service))];
+    Question { action: "iam:CreateServiceLinkedRole".to_owned(), resources }
 }
 
 fn role(state: &State, name: &str) -> (String, Context) {

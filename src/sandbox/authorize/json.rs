@@ -1,11 +1,12 @@
 //! Which actions on which resources a request to a service that speaks JSON means: Parameter Store, Service Quotas, SQS,
-//! ECR. Read from the body's members by their names, whatever else the service makes of them.
+//! ECR, KMS. Read from the body's members by their names, whatever else the service makes of them.
 
 use serde_json::Value;
 
 use super::evaluate::{Context, Question};
 use super::{everywhere, held, requested};
 use crate::sandbox::call::Call;
+use crate::sandbox::kms;
 use crate::sandbox::world::ACCOUNT;
 
 /// All that has to be allowed; `service` is as signatures name it.
@@ -19,6 +20,10 @@ pub fn questions(call: &Call<'_>, service: &str, body: &Value) -> Vec<Question> 
         "servicequotas" => quotas(call, body),
         "sqs" => queue(call, body).into_iter().collect(),
         "ecr" => repositories(call, body),
+        "kms" => {
+            let key = text(body, "KeyId").map(|key| kms::resource(call.world, &call.region, key));
+            key.map(|arn| (arn, Context::default())).into_iter().collect()
+        }
         _ => Vec::new(),
     };
     if resources.is_empty() {

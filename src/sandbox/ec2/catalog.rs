@@ -131,6 +131,33 @@ pub fn instance_type(name: &str) -> Option<&'static InstanceType> {
     TYPES.iter().find(|found| found.name == name)
 }
 
+/// Whether the free tier has this type, of accounts as they are made since July 2025.
+#[must_use]
+pub fn is_free_tier(instance_type: &str) -> bool {
+    let types = ["t3.micro", "t3.small", "t4g.micro", "t4g.small", "c7i-flex.large", "m7i-flex.large"];
+    types.contains(&instance_type)
+}
+
+/// Size in GB of each disk of a type's instance store; the facts have the total only. As EC2's guide lists them: where one
+/// of these divides the total, there are several, else there is one disk.
+#[must_use]
+pub fn disk_gb(kind: &InstanceType) -> i64 {
+    let (family, size) = kind.name.split_once('.').unwrap_or((&kind.name, ""));
+    let each = match (family, size) {
+        ("dl1" | "p4d" | "p4de", _) => 1000,
+        ("g4ad", "16xlarge") => 1200,
+        ("g4dn", "metal") | ("p3dn", _) => 900,
+        ("g5", "48xlarge") | ("p5" | "p5e" | "p5en", _) => 3800,
+        ("g6" | "gr6", "8xlarge") => 450,
+        ("g6", "12xlarge" | "16xlarge" | "24xlarge" | "48xlarge") => 940,
+        ("g6e", "12xlarge" | "24xlarge" | "48xlarge") => 1900,
+        _ if family.starts_with("g7e") => 1900,
+        _ if family.starts_with("p6") => 3800,
+        _ => kind.local_storage_gb,
+    };
+    if each > 0 && kind.local_storage_gb % each == 0 { each } else { kind.local_storage_gb }
+}
+
 /// Whether a zone offers a type.
 #[must_use]
 pub fn offers(zone: &str, instance_type: &str) -> bool {
@@ -302,6 +329,17 @@ mod tests {
             assert!(zones(region).iter().any(|zone| offers(zone, "g4dn.xlarge")), "{region}");
         }
         assert_eq!(zone_id("ap-northeast-2a"), "apne2-az1");
+    }
+
+    #[test]
+    fn the_disks_of_a_type_add_up_to_its_instance_store() {
+        for kind in instance_types().iter().filter(|kind| kind.local_storage_gb > 0) {
+            assert_eq!(kind.local_storage_gb % disk_gb(kind), 0, "{}", kind.name);
+        }
+        for (name, each) in [("g4dn.xlarge", 125), ("g6.12xlarge", 940), ("p4d.24xlarge", 1000), ("g5.48xlarge", 3800)]
+        {
+            assert_eq!(disk_gb(instance_type(name).unwrap()), each, "{name}");
+        }
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn values(kind: &InstanceType, name: &str) -> Option<Vec<String>> {
         "bare-metal" => one(kind.hypervisor.is_none().to_string()),
         "hypervisor" => Some(kind.hypervisor.map(str::to_owned).into_iter().collect()),
         "instance-storage-supported" => one((kind.local_storage_gb > 0).to_string()),
+        "free-tier-eligible" => one(catalog::is_free_tier(&kind.name).to_string()),
         "vcpu-info.default-vcpus" => one(kind.vcpus.to_string()),
         "memory-info.size-in-mib" => one(kind.memory_mib.to_string()),
         _ => None,
@@ -58,7 +59,7 @@ fn item(kind: &InstanceType) -> Vec<Element> {
     let mut item = vec![
         leaf("instanceType", &kind.name),
         leaf("currentGeneration", kind.current_generation),
-        leaf("freeTierEligible", false),
+        leaf("freeTierEligible", catalog::is_free_tier(&kind.name)),
         texts("supportedUsageClasses", &kind.usage_classes),
         texts("supportedRootDeviceTypes", &["ebs"]),
         texts("supportedVirtualizationTypes", &["hvm"]),
@@ -70,7 +71,14 @@ fn item(kind: &InstanceType) -> Vec<Element> {
     ];
     item.extend(maybe("hypervisor", kind.hypervisor));
     if kind.local_storage_gb > 0 {
-        let storage = vec![leaf("totalSizeInGB", kind.local_storage_gb), leaf("nvmeSupport", "required")];
+        let each = catalog::disk_gb(kind);
+        let disk = vec![leaf("sizeInGB", each), leaf("count", kind.local_storage_gb / each), leaf("type", "ssd")];
+        let storage = vec![
+            leaf("totalSizeInGB", kind.local_storage_gb),
+            list("disks", "item", [disk]),
+            leaf("nvmeSupport", "required"),
+            leaf("encryptionSupport", "required"),
+        ];
         item.push(node("instanceStorageInfo", storage));
     }
     // AWS counts what Habana makes among the GPUs too, so `gpuInfo` alone says nothing of CUDA.
@@ -144,6 +152,8 @@ mod tests {
     fn types_are_told_as_aws_describes_them_and_filtered_by_what_they_are() {
         let dl1 = ask(describe, "InstanceType.1=dl1.24xlarge").unwrap();
         assert!(dl1.contains("<manufacturer>Habana<") && dl1.contains("<totalGpuMemoryInMiB>262144<"), "{dl1}");
+        let disks = "<disks><item><sizeInGB>3800</sizeInGB><count>2</count><type>ssd</type></item></disks>";
+        assert!(ask(describe, "InstanceType.1=g5.48xlarge").unwrap().contains(disks));
         let count = |input: &str| ask(describe, input).map(|answer| answer.matches("<instanceType>").count());
         let filter = |name: &str, value: &str| format!("Filter.1.Name={name}&Filter.1.Value.1={value}");
         assert_eq!(count(&filter("instance-type", "g4dn.*")), Ok(7));
@@ -156,6 +166,21 @@ mod tests {
         assert!(
             ask(describe, &arm).unwrap().contains("g5g.xlarge") && !ask(describe, &arm).unwrap().contains("g5.xlarge")
         );
+        for (name, value) in [
+            ("instance-type", "g4dn.xlarge"),
+            ("instance-type", "g4dn.xl*"),
+            ("supported-usage-class", "sp*"),
+            ("processor-info.supported-architecture", "x86*"),
+            ("vcpu-info.default-vcpus", "4"),
+            ("memory-info.size-in-mib", "16384"),
+            ("memory-info.size-in-mib", "163*"),
+            ("instance-storage-supported", "true"),
+            ("free-tier-eligible", "false"),
+        ] {
+            let found = ask(describe, &filter(name, value)).unwrap();
+            assert!(found.contains("<instanceType>g4dn.xlarge<"), "{name}={value}");
+        }
+        assert_eq!(count(&filter("free-tier-eligible", "true")), Ok(1));
         assert_eq!(count("InstanceType.1=g99.large"), Err("InvalidInstanceType".to_owned()));
         assert_eq!(count(&filter("colour", "red")), Err("InvalidParameterValue".to_owned()));
         assert_eq!(count("InstanceType.1=g5.xlarge&DryRun=true"), Err("DryRunOperation".to_owned()));

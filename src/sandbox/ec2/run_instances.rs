@@ -14,13 +14,13 @@ use super::catalog::{self, Image, InstanceType};
 use super::filter::dry_run;
 use super::instances::answer::{self, Seen};
 use super::placement::vcpus_in_use;
-use super::state::{EndReason, Instance, InterfaceData, LaunchData, SpotRequest, State, Token};
+use super::state::{EndReason, Instance, InterfaceData, LaunchData, SpotRequest, State, Token, VolumeData};
 use super::{launch_data, launch_templates, prices, tags};
 use crate::sandbox::call::{AwsError, Call};
-use crate::sandbox::service_quotas;
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::Element;
 use crate::sandbox::world::World;
+use crate::sandbox::{iam, kms, service_quotas};
 
 mod checks;
 mod devices;
@@ -61,6 +61,8 @@ struct Launch {
     profile: Option<Profile>,
     /// What a Spot request bids at most.
     max_price: Option<String>,
+    /// The customer's key that EC2 Spot has a grant on.
+    granted: Option<String>,
     client_token: Option<String>,
 }
 
@@ -159,8 +161,9 @@ fn complete(call: &mut Call<'_>, asked: Asked) -> Result<Launch, AwsError> {
     let Asked { mut data, interface, pinned, client_token } = asked;
     let image = checks::image(call, data.image.as_deref())?;
     let kind = checks::instance_type(data.instance_type.as_deref(), &image)?;
+    checks::plan(&call.world.account, kind)?;
     let (region, now) = (call.region.clone(), call.now);
-    let World { iam, regions, weather, .. } = &mut *call.world;
+    let World { iam, regions, weather, account, .. } = &mut *call.world;
     let state = &regions.entry(region.clone()).or_default().ec2;
     let place = match pinned {
         Some(place) => place,
@@ -174,6 +177,11 @@ fn complete(call: &mut Call<'_>, asked: Asked) -> Result<Launch, AwsError> {
     };
     checks::options(&data)?;
     data.volumes = checks::volumes(&data, &image)?;
+    let default = account.ebs_key(&region);
+    if let Some(key) = default {
+        encrypt(&mut data.volumes, &key.key);
+    }
+    let granted = default.filter(|key| key.is_granted).map(|key| key.key.clone());
     tags::check_launch(&data)?;
     let on_demand = prices::on_demand(&kind.name, &region);
     let max_price = match &data.market {
@@ -191,7 +199,15 @@ fn complete(call: &mut Call<'_>, asked: Asked) -> Result<Launch, AwsError> {
     data.security_group_names.clear();
     let made = InterfaceData { subnet: Some(place.subnet.clone()), groups: groups.clone(), ..interface.clone() };
     data.interfaces = vec![made];
-    Ok(Launch { data, interface, place, groups, image, kind, profile, max_price, client_token })
+    Ok(Launch { data, interface, place, groups, image, kind, profile, max_price, granted, client_token })
+}
+
+/// Encryption by default: no volume can opt out of it.
+fn encrypt(volumes: &mut [VolumeData], key: &str) {
+    for volume in volumes {
+        volume.encrypted = Some(true);
+        volume.kms_key.get_or_insert_with(|| key.to_owned());
+    }
 }
 
 fn price(said: &str) -> Result<String, AwsError> {
@@ -296,6 +312,9 @@ fn no_capacity(kind: &str, zone: &str) -> AwsError {
 fn make(call: &mut Call<'_>, launch: &Launch, number: i64, fingerprint: String) -> Token {
     let region = call.region.clone();
     let reservation = call.world.new_id("r");
+    if launch.data.market.is_some() {
+        iam::make_spot_role(&mut call.world.iam, call.now);
+    }
     let mut instances = Vec::new();
     for index in 0..number {
         let id = call.world.new_id("i");
@@ -376,10 +395,16 @@ fn fulfilled(launch: &Launch, instance: &str, now: i64) -> SpotRequest {
     }
 }
 
-/// A volume encrypted by a customer's key starts only with a grant on that key. The model has no keys, so no grants.
+/// From a volume encrypted by a customer's key a Spot instance starts only with a grant on that key, which the account has at
+/// most on the one of its encryption by default. Whoever launches on demand uses the key himself.
 fn fails_to_start(launch: &Launch) -> Option<EndReason> {
     let own = launch.data.volumes.iter().filter_map(|volume| volume.kms_key.as_deref());
-    own.clone().any(|key| !key.ends_with("alias/aws/ebs")).then(|| EndReason {
+    let is_granted = |key: &str| {
+        let granted = launch.granted.as_deref();
+        granted.is_some_and(|granted| granted == key || granted.rsplit('/').next() == Some(key))
+    };
+    let mut own = own.filter(|key| !key.ends_with(kms::EBS_ALIAS));
+    (launch.data.market.is_some() && own.any(|key| !is_granted(key))).then(|| EndReason {
         code: "Client.InternalError".to_owned(),
         message: "Client.InternalError: Client error on launch".to_owned(),
         transition: "Server.InternalError".to_owned(),

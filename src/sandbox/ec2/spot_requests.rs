@@ -58,12 +58,13 @@ pub fn cancel(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
         let message = "The request must contain the parameter spotInstanceRequestId";
         return Err(AwsError::new("MissingParameter", message));
     }
-    dry_run(input)?;
+    let is_dry_run = dry_run(input);
     super::run_instances::all_read(input)?;
     let now = call.now.as_second();
     let region = call.region.clone();
     let state = &mut call.world.region(&region).ec2;
     find(state, &ids)?;
+    is_dry_run?;
     let mut items = Vec::new();
     for id in ids {
         let Some(request) = state.spot_requests.get_mut(&id) else { continue };

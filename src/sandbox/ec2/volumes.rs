@@ -96,7 +96,7 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
 /// `InvalidVolume.NotFound`, `VolumeInUse`.
 pub fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let id = input.required("VolumeId")?;
-    dry_run(input)?;
+    let is_dry_run = dry_run(input);
     super::run_instances::all_read(input)?;
     let now = call.now;
     let region = call.region.clone();
@@ -106,6 +106,7 @@ pub fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
         let message = format!("Volume {id} is currently attached to {instance}");
         return Err(AwsError::new("VolumeInUse", message));
     }
+    is_dry_run?;
     state.left_volumes.remove(&id);
     state.tags.remove(&id);
     for instance in state.instances.values_mut() {

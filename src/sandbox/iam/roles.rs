@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::policies::{Kind, check_document};
 use super::{
-    Role, add_tags, conflict, encoded, exists, limit, name, new_id, no_such_entity, page, path, path_prefix,
+    Role, State, add_tags, conflict, encoded, exists, limit, name, new_id, no_such_entity, page, path, path_prefix,
     remove_tags, required, tag_fields, tags, tags_element, time, validation,
 };
 use crate::sandbox::call::{AwsError, Call};
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::{Element, leaf, maybe, node};
 
+const SPOT: &str = "spot.amazonaws.com";
+
+/// The role that EC2 Spot has for itself; its first launch in an account makes it.
+pub const SPOT_ROLE: &str = "AWSServiceRoleForEC2Spot";
+
 /// Services whose role an account may make: service, the role's name, its policy.
 const SERVICE_ROLES: [(&str, &str, &str); 4] = [
-    ("spot.amazonaws.com", "AWSServiceRoleForEC2Spot", "AWSEC2SpotServiceRolePolicy"),
+    (SPOT, SPOT_ROLE, "AWSEC2SpotServiceRolePolicy"),
     ("spotfleet.amazonaws.com", "AWSServiceRoleForEC2SpotFleet", "AWSEC2SpotFleetServiceRolePolicy"),
     ("ec2fleet.amazonaws.com", "AWSServiceRoleForEC2Fleet", "AWSEC2FleetServiceRolePolicy"),
     ("autoscaling.amazonaws.com", "AWSServiceRoleForAutoScaling", "AutoScalingServiceRolePolicy"),
@@ -86,28 +93,51 @@ pub(super) fn create_service_linked(call: &mut Call<'_>, input: &Query) -> Resul
             format!("Service role name {name} has been taken in this account, please try a different suffix."),
         ));
     }
+    let id = new_id(call, "AROA");
+    let role = Role { description, ..service_linked(id, &service, policy, call.now) };
+    let answer = vec![node("Role", whole(name, &role))];
+    call.world.iam.roles.insert((*name).to_owned(), role);
+    Ok(answer)
+}
+
+/// Gives the account, once, what one that has been used before has.
+pub fn furnish(state: &mut State, now: Timestamp) {
+    if !state.is_furnished {
+        make_spot_role(state, now);
+    }
+}
+
+/// The role of EC2 Spot is there from now on.
+pub fn make_spot_role(state: &mut State, now: Timestamp) {
+    state.is_furnished = true;
+    // An id of its own, so that those of all else stay as they are.
+    let role = || service_linked("AROASANDBOXSPOTROLE00".to_owned(), SPOT, "AWSEC2SpotServiceRolePolicy", now);
+    state.roles.entry(SPOT_ROLE.to_owned()).or_insert_with(role);
+}
+
+/// The account is as before its first Spot launch.
+pub fn remove_spot_role(state: &mut State) {
+    state.is_furnished = true;
+    state.roles.remove(SPOT_ROLE);
+}
+
+fn service_linked(id: String, service: &str, policy: &str, now: Timestamp) -> Role {
     let trust = serde_json::json!({
         "Version": "2012-10-17",
         "Statement": [{"Action": ["sts:AssumeRole"], "Principal": {"Service": [service]}, "Effect": "Allow"}],
     });
-    let role = Role {
-        id: new_id(call, "AROA"),
+    Role {
+        id,
         path: format!("/aws-service-role/{service}/"),
-        created_at: call.now.as_second(),
-        description,
+        created_at: now.as_second(),
+        description: None,
         max_session: 3600,
         trust: trust.to_string(),
         boundary: None,
         inline: BTreeMap::new(),
-        attached: BTreeMap::from([(
-            format!("arn:aws:iam::aws:policy/aws-service-role/{policy}"),
-            (*policy).to_owned(),
-        )]),
+        attached: BTreeMap::from([(format!("arn:aws:iam::aws:policy/aws-service-role/{policy}"), policy.to_owned())]),
         tags: BTreeMap::new(),
-    };
-    let answer = vec![node("Role", whole(name, &role))];
-    call.world.iam.roles.insert((*name).to_owned(), role);
-    Ok(answer)
+    }
 }
 
 pub(super) fn get(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {

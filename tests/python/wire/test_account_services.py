@@ -3,6 +3,7 @@ import json
 
 import boto3
 from botocore.exceptions import ClientError
+from conftest import weather
 
 TRUST = json.dumps(
     {
@@ -64,6 +65,7 @@ def test_a_role_and_its_profile_live_as_in_iam(iam, refused):
 
 
 def test_the_role_of_ec2_spot_is_made_once(iam, refused):
+    weather("spot-role", "none")
     role = iam.create_service_linked_role(AWSServiceName="spot.amazonaws.com")["Role"]
     assert role["RoleName"] == "AWSServiceRoleForEC2Spot"
     assert refused(iam.create_service_linked_role, AWSServiceName="spot.amazonaws.com")[0] == "InvalidInput"

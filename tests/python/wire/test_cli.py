@@ -24,6 +24,8 @@ READS = {
         "describe-volumes",
         "describe-network-interfaces",
         "describe-tags",
+        "get-ebs-encryption-by-default",
+        "get-ebs-default-kms-key-id",
     ],
     "iam": ["list-roles", "list-instance-profiles"],
     "ssm": ["describe-parameters", "get-parameters-by-path --path /none", "get-parameters --names /none"],

@@ -23,6 +23,8 @@ ROLE, PROFILE, PATH = "wire-paged", "wire-paged", "/wire-paged"
 MANAGED = ["AmazonSSMManagedInstanceCore", "AmazonS3ReadOnlyAccess", "CloudWatchAgentServerPolicy"]
 F_SPOT = {"ServiceCode": "ec2", "QuotaCode": "L-88CF9481"}
 G4DN = {"InstanceTypes": ["g4dn.xlarge"], "ProductDescriptions": ["Linux/UNIX"], "EndTime": 2_000_000_000}
+USER, ACTIONS = "arn:aws:iam::123456789012:user/sandbox", ["ec2:RunInstances", "iam:PassRole", "ssm:GetParameter"]
+KEY = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 ZONES = {"LocationType": "availability-zone"}
 
 # Service, operation, arguments, the size of a page, and what is different in every item (`None`: the item itself).
@@ -54,6 +56,8 @@ WHOLE = [
     ("iam", "list_role_policies", {"RoleName": ROLE}, 2, None),
     ("iam", "list_role_tags", {"RoleName": ROLE}, 2, "Key"),
     ("iam", "list_roles", {}, 2, "RoleName"),
+    ("iam", "simulate_principal_policy", {"PolicySourceArn": USER, "ActionNames": ACTIONS}, 2, "EvalActionName"),
+    ("kms", "list_grants", {"KeyId": KEY}, 1, "GrantId"),
     ("service-quotas", "list_aws_default_service_quotas", {"ServiceCode": "ec2"}, 5, "QuotaCode"),
     ("service-quotas", "list_requested_service_quota_change_history", {}, 1, "Id"),
     ("service-quotas", "list_requested_service_quota_change_history_by_quota", F_SPOT, 1, "Id"),
@@ -69,6 +73,7 @@ FALSE_TOKEN = {
     "ec2": "InvalidNextToken",
     "ecr": "InvalidParameterException",
     "iam": "ValidationError",
+    "kms": "InvalidMarkerException",
     "sqs": "InvalidParameterValue",
     "ssm": "InvalidNextToken",
     "service-quotas": "InvalidPaginationTokenException",
@@ -98,6 +103,7 @@ def plenty(ec2, ecr, iam, sqs, ssm, quotas, image):
         ecr.create_repository(repositoryName=repository)
     for tag in range(3):
         weather("image", f"{repositories[0]}:{tag}", "1MiB", "us-east-1")
+    weather("ebs-key", KEY, "granted")
     queues = [sqs.create_queue(QueueName=f"wire-paged-{index}")["QueueUrl"] for index in range(3)]
     vpcs = [ec2.create_vpc(CidrBlock=f"10.{index}.0.0/16")["Vpc"]["VpcId"] for index in range(30, 36)]
     groups = []
@@ -113,6 +119,7 @@ def plenty(ec2, ecr, iam, sqs, ssm, quotas, image):
     wish = dict(ImageId=image, InstanceType="g4dn.xlarge", InstanceMarketOptions=SPOT, TagSpecifications=named)
     made = [ec2.run_instances(**wish, MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"] for _ in range(6)]
     yield
+    weather("ebs-key", "none")
     ec2.terminate_instances(InstanceIds=made)
     for template in templates:
         ec2.delete_launch_template(LaunchTemplateName=template)
@@ -172,7 +179,7 @@ def test_no_operation_that_pages_is_forgotten():
     # Without validation a bare call reaches the sandbox, which says whether it knows the operation.
     bare = Config(parameter_validation=False, retries={"total_max_attempts": 1})
     forgotten = []
-    for service in ("ec2", "ecr", "iam", "service-quotas", "sqs", "ssm"):
+    for service in ("ec2", "ecr", "iam", "kms", "service-quotas", "sqs", "ssm"):
         asked = boto3.client(service, config=bare)
         for operation in asked.meta.method_to_api_mapping:
             if operation in NAMES or not asked.can_paginate(operation):

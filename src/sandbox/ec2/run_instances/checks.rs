@@ -7,7 +7,7 @@ use super::super::placement::is_id;
 use super::super::state::{InterfaceData, LaunchData, State};
 use super::devices::{self, Root};
 use crate::sandbox::call::{AwsError, Call};
-use crate::sandbox::weather::Weather;
+use crate::sandbox::weather::{Account, Weather};
 use crate::sandbox::{iam, ssm};
 
 /// Where a launch goes.
@@ -105,6 +105,20 @@ pub(super) fn instance_type(said: Option<&str>, image: &Image) -> Result<&'stati
         image.architecture
     );
     Err(AwsError::new("InvalidParameterValue", message))
+}
+
+/// What the account's plan lets it launch. The wording is that of public reports, from memory; AWS documents the plan, not
+/// the error.
+///
+/// # Errors
+/// `InvalidParameterCombination`: it is no matter of capacity or quota.
+pub(super) fn plan(account: &Account, kind: &InstanceType) -> Result<(), AwsError> {
+    if !account.free_plan || catalog::is_free_tier(&kind.name) {
+        return Ok(());
+    }
+    let message = "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance types, run \
+                   'describe-instance-types' with the filter 'free-tier-eligible=true'.";
+    Err(AwsError::new("InvalidParameterCombination", message))
 }
 
 /// The subnet said, or the default VPC's in the zone said; `None`: EC2 chooses, see [`choose_place`].

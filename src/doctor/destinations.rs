@@ -1,0 +1,301 @@
+//! `registry`, `queues`, `buckets`: what the worker will reach, whether it is there, and where.
+//!
+//! Only a private registry of ECR can be looked into with AWS's credentials. Data that leaves its region costs money and time,
+//! so another region is worth a word.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ecr::types::ImageIdentifier;
+
+use super::{Reads, Verdict};
+use crate::cloud::bucket::Bucket;
+use crate::cloud::{Caller, Cloud, call};
+use crate::decide::classify::Class;
+use crate::decide::policy::{self, Place, PolicyError, Repository};
+use crate::error::{Error, Result};
+use crate::resource::parameters;
+use crate::spec::Gib;
+
+/// What `${X}` in the file stands for; and why parameters could not be read, which matters only where one is asked for.
+struct Known {
+    caller: Caller,
+    plain: BTreeMap<String, String>,
+    hidden: Option<Error>,
+}
+
+impl Known {
+    async fn of(reads: &Reads<'_>) -> Result<Self> {
+        let (caller, found) = futures::join!(reads.caller.clone(), reads.parameters.clone());
+        let spec = reads.look.spec;
+        let wished = parameters::desired(spec, reads.look.env);
+        let (found, hidden) = match found {
+            Ok(found) => (found, None),
+            Err(error) => (parameters::Observed::default(), Some(error)),
+        };
+        Ok(Self { caller: caller?, plain: parameters::plain_values(&wished, &found, &spec.parameters.plain), hidden })
+    }
+
+    /// Why a text of the file has no meaning.
+    fn unknown(&self, error: &PolicyError) -> Verdict {
+        match (&self.hidden, error) {
+            (Some(hidden), PolicyError::UnknownKey { .. }) => Verdict::unread(hidden),
+            _ => Verdict::fail(error.to_string(), "set it in the `.env`, then: spotctl params push"),
+        }
+    }
+}
+
+pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
+    let known = match Known::of(reads).await {
+        Ok(known) => known,
+        Err(error) => return Verdict::unread(&error),
+    };
+    let cloud = reads.look.cloud;
+    let place = Place { account: &known.caller.account, region: &cloud.region };
+    let (image, repository) = match policy::image(reads.look.spec, place, &known.plain) {
+        Ok(found) => found,
+        Err(error) => return known.unknown(&error),
+    };
+    let Some(repository) = repository else {
+        return Verdict::skip(format!(
+            "{image} is not in a private registry of ECR: it cannot be looked into from here"
+        ));
+    };
+    let (size, chosen) = futures::join!(size(cloud, &repository, &image), reads.chosen.clone());
+    match size {
+        Ok(size) => {
+            let snapshot = chosen.map_or(Gib(0), |chosen| chosen.image.minimum);
+            let disk = Disk { volume: reads.look.spec.instance.volume.size.max(snapshot), snapshot };
+            let there = pulled(&image, size, disk);
+            let far = another_region("the registry", &repository.region, &cloud.region);
+            Verdict::all([Some(there), far].into_iter().flatten()).unwrap_or_else(|| Verdict::skip(image))
+        }
+        Err(Absent::Missing(what)) => Verdict::fail(
+            format!("{what} in {}", repository.region),
+            format!(
+                "push it: docker push {image}\nwhat is there: aws ecr describe-images --region {} --registry-id {} --repository-name {}",
+                repository.region, repository.account, repository.name
+            ),
+        ),
+        Err(Absent::Unread(error)) => Verdict::unread(&error),
+    }
+}
+
+enum Absent {
+    Missing(String),
+    Unread(Error),
+}
+
+/// Compressed bytes, of the largest platform where there are several; `None` where ECR does not say.
+async fn size(cloud: &Cloud, repository: &Repository, image: &str) -> Result<Option<u64>, Absent> {
+    let there = cloud.in_region(&repository.region).map_err(Absent::Unread)?;
+    let (tag, digest) = reference(image);
+    let id = ImageIdentifier::builder().set_image_tag(tag).set_image_digest(digest).build();
+    let request = there.ecr.describe_images().registry_id(&repository.account).repository_name(&repository.name);
+    match call("DescribeImages", request.image_ids(id).send()).await {
+        Ok(answer) => {
+            let size = answer.image_details().first().and_then(|found| found.image_size_in_bytes());
+            Ok(size.and_then(|size| u64::try_from(size).ok()).filter(|size| *size > 0))
+        }
+        Err(failure) if failure.class == Class::NotFound => {
+            let is_repository = failure.code.as_deref() == Some("RepositoryNotFoundException");
+            Err(Absent::Missing(if is_repository {
+                format!("there is no repository `{}` of account {}", repository.name, repository.account)
+            } else {
+                format!("there is no image {image}")
+            }))
+        }
+        Err(failure) => Err(Absent::Unread(failure.doing(&format!("looking for {image} in ECR")))),
+    }
+}
+
+/// Tag and digest of a reference; a digest wins, and without either it is `latest`.
+fn reference(image: &str) -> (Option<String>, Option<String>) {
+    if let Some((_, digest)) = image.split_once('@') {
+        return (None, Some(digest.to_owned()));
+    }
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let tag = last.split_once(':').map_or("latest", |(_, tag)| tag);
+    (Some(tag.to_owned()), None)
+}
+
+/// The root volume, and the machine image's snapshot on it.
+#[derive(Debug, Clone, Copy)]
+struct Disk {
+    volume: Gib,
+    snapshot: Gib,
+}
+
+/// Whether an image of this compressed size can be pulled onto the disk.
+///
+/// Estimates, and said to be: layers unpack to about two and a half times what the registry counts, while the compressed ones
+/// are still there; and nobody tells how full a machine image is, so its snapshot counts with two thirds.
+fn pulled(image: &str, size: Option<u64>, disk: Disk) -> Verdict {
+    const GIB: u64 = 1024 * 1024 * 1024;
+    let Some(size) = size else { return Verdict::ok(format!("{image} is there; its size is not told")) };
+    let tenths = size.saturating_mul(10).div_ceil(GIB);
+    let needed = size.saturating_mul(5).div_ceil(2 * GIB);
+    let used = u64::from(disk.snapshot.0) * 2 / 3;
+    let free = u64::from(disk.volume.0).saturating_sub(used);
+    let said = format!("{image} is there, {}.{} GiB compressed", tenths / 10, tenths % 10);
+    let reckoned = format!("about {needed} GiB unpacked, about {free} of the volume's {} GiB free", disk.volume.0);
+    let enough = used.saturating_add(needed);
+    let advice = format!("a larger one in the file: instance: {{volume: {{size: {enough}GiB}}}}");
+    if size > u64::from(disk.volume.0) * GIB {
+        return Verdict::fail(format!("{said}: more than the whole volume of {} GiB", disk.volume.0), advice);
+    }
+    if needed > free {
+        return Verdict::warn(format!("{said}, {reckoned}: the pull may run out of space"), advice);
+    }
+    Verdict::ok(format!("{said}, {reckoned}"))
+}
+
+fn another_region(what: &str, theirs: &str, ours: &str) -> Option<Verdict> {
+    (theirs != ours).then(|| {
+        Verdict::warn(
+            format!("{what} is in {theirs} and the worker in {ours}: data between regions costs money and time"),
+            format!("use one in {ours}, or run there: --region {theirs}"),
+        )
+    })
+}
+
+pub(super) async fn queues(reads: &Reads<'_>) -> Verdict {
+    if reads.look.spec.access.queues.is_empty() {
+        return Verdict::ok("the file names none");
+    }
+    let known = match Known::of(reads).await {
+        Ok(known) => known,
+        Err(error) => return Verdict::unread(&error),
+    };
+    let cloud = reads.look.cloud;
+    let place = Place { account: &known.caller.account, region: &cloud.region };
+    match policy::queues(reads.look.spec, place, &known.plain) {
+        Ok(arns) => several(arns.iter().map(|arn| queue(cloud, arn))).await,
+        Err(error) => known.unknown(&error),
+    }
+}
+
+async fn several(asked: impl Iterator<Item = impl Future<Output = Verdict>>) -> Verdict {
+    let verdicts = futures::future::join_all(asked).await;
+    Verdict::all(verdicts).unwrap_or_else(|| Verdict::ok("the file names none"))
+}
+
+/// `arn:aws:sqs:<region>:<account>:<name>`, as the policy has it.
+async fn queue(cloud: &Cloud, arn: &str) -> Verdict {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let [_, _, _, region, account, name] = parts[..] else { return Verdict::skip(format!("{arn} is no queue")) };
+    let there = match cloud.in_region(region) {
+        Ok(there) => there,
+        Err(error) => return Verdict::unread(&error),
+    };
+    let request = there.sqs.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
+    match call("GetQueueUrl", request.send()).await {
+        Ok(_) => another_region(&format!("the queue `{name}`"), region, &cloud.region)
+            .unwrap_or_else(|| Verdict::ok(format!("{name} is there"))),
+        Err(failure) if is_no_queue(failure.code.as_deref()) => Verdict::fail(
+            format!("there is no queue `{name}` of account {account} in {region}"),
+            format!("make it: aws sqs create-queue --region {region} --queue-name {name}"),
+        ),
+        Err(failure) => Verdict::unread(&failure.doing(&format!("looking for the queue `{name}` in {region}"))),
+    }
+}
+
+/// The code in JSON, and the one of the older protocol, which AWS still sends beside it.
+fn is_no_queue(code: Option<&str>) -> bool {
+    code.is_some_and(|code| code.ends_with("NonExistentQueue") || code.ends_with("QueueDoesNotExist"))
+}
+
+pub(super) async fn buckets(reads: &Reads<'_>) -> Verdict {
+    if reads.look.spec.access.buckets.is_empty() {
+        return Verdict::ok("the file names none");
+    }
+    let known = match Known::of(reads).await {
+        Ok(known) => known,
+        Err(error) => return Verdict::unread(&error),
+    };
+    let cloud = reads.look.cloud;
+    let place = Place { account: &known.caller.account, region: &cloud.region };
+    match policy::buckets(reads.look.spec, place, &known.plain) {
+        Ok(names) => several(names.iter().map(|name| bucket(cloud, name))).await,
+        Err(error) => known.unknown(&error),
+    }
+}
+
+async fn bucket(cloud: &Cloud, name: &str) -> Verdict {
+    match cloud.bucket(name).await {
+        Ok(found) => place_of(name, &found, &cloud.region),
+        Err(error) => Verdict::unread(&error),
+    }
+}
+
+fn place_of(name: &str, found: &Bucket, region: &str) -> Verdict {
+    match found {
+        Bucket::In(theirs) => another_region(&format!("the bucket `{name}`"), theirs, region)
+            .unwrap_or_else(|| Verdict::ok(format!("{name} is there, in {region}"))),
+        Bucket::Nowhere => Verdict::fail(
+            format!("there is no bucket `{name}`"),
+            format!("make it: aws s3 mb s3://{name} --region {region}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Status;
+
+    const GIB: u64 = 1024 * 1024 * 1024;
+
+    #[test]
+    fn an_image_is_pulled_by_digest_by_tag_or_as_latest() {
+        let tag = |tag: &str| (Some(tag.to_owned()), None);
+        for (image, expected) in [
+            ("1.dkr.ecr.r-1.amazonaws.com/a/b:v1", tag("v1")),
+            ("1.dkr.ecr.r-1.amazonaws.com/a/b", tag("latest")),
+            ("localhost:5000/a", tag("latest")),
+            ("h/a:v1@sha256:00", (None, Some("sha256:00".to_owned()))),
+        ] {
+            assert_eq!(reference(image), expected, "{image}");
+        }
+    }
+
+    #[test]
+    fn an_image_fits_when_its_layers_do_beside_what_the_machine_has_already() {
+        let disk = Disk { volume: Gib(75), snapshot: Gib(75) };
+        for (size, status, evidence) in [
+            (None, Status::Ok, "not told"),
+            (Some(GIB), Status::Ok, "1.0 GiB compressed, about 3 GiB unpacked, about 25 of the volume's 75 GiB free"),
+            (Some(10 * GIB), Status::Ok, "about 25 GiB unpacked"),
+            (Some(10 * GIB + 1), Status::Warn, "may run out of space"),
+            (Some(76 * GIB), Status::Fail, "more than the whole volume"),
+        ] {
+            let verdict = pulled("i", size, disk);
+            assert_eq!(verdict.status, status, "{size:?}");
+            assert!(verdict.evidence.contains(evidence), "{}", verdict.evidence);
+        }
+        let advice = pulled("i", Some(12 * GIB), disk).advice.unwrap();
+        assert!(advice.contains("size: 80GiB"), "{advice}");
+    }
+
+    #[test]
+    fn a_bucket_is_here_elsewhere_or_nowhere() {
+        for (found, status) in [
+            (Bucket::In("r-1".to_owned()), Status::Ok),
+            (Bucket::In("r-2".to_owned()), Status::Warn),
+            (Bucket::Nowhere, Status::Fail),
+        ] {
+            assert_eq!(place_of("b", &found, "r-1").status, status, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_queue_that_does_not_exist_has_two_codes() {
+        for (code, is_none) in [
+            (Some("AWS.SimpleQueueService.NonExistentQueue"), true),
+            (Some("QueueDoesNotExist"), true),
+            (Some("AccessDeniedException"), false),
+            (None, false),
+        ] {
+            assert_eq!(is_no_queue(code), is_none, "{code:?}");
+        }
+    }
+}
