@@ -138,7 +138,7 @@ fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
     let count = models.iter().filter_map(aws_sdk_ec2::types::GpuDeviceInfo::count).sum::<i32>();
     let total = gpus.and_then(aws_sdk_ec2::types::GpuInfo::total_gpu_memory_in_mib).unwrap_or_default();
     // Old types have local disks that are no NVMe (m3): nothing mounts those.
-    let nvme = info
+    let local = info
         .instance_storage_info()
         .filter(|storage| storage.nvme_support().is_some_and(|word| *word != EphemeralNvmeSupport::Unsupported))
         .and_then(aws_sdk_ec2::types::InstanceStorageInfo::total_size_in_gb);
@@ -150,7 +150,7 @@ fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
             .and_then(aws_sdk_ec2::types::MemoryInfo::size_in_mib)
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or_default(),
-        nvme_gb: nvme.and_then(|size| u32::try_from(size).ok()).unwrap_or_default(),
+        nvme_gb: local.and_then(|size| u32::try_from(size).ok()).unwrap_or_default(),
         gpus: number(Some(count)),
         gpu_memory_mib: u64::from(number(Some(total))),
         gpu: models.first().and_then(|model| model.name()).map(str::to_owned),

@@ -401,7 +401,7 @@ async fn scores(surveyed: &[Surveyed], offers: &[Offer], args: &Args) -> Vec<Sco
         let types = types(offers, region);
         match types.len() {
             0 => return Ok(Vec::new()),
-            ..TYPES_TO_SCORE => return Err(Unscored::Few(region.clone())),
+            1..TYPES_TO_SCORE => return Err(Unscored::Few(region.clone())),
             _ => {}
         }
         let refused = |failure: Failure| match failure.class {
@@ -421,9 +421,9 @@ async fn scores(surveyed: &[Surveyed], offers: &[Offer], args: &Args) -> Vec<Sco
     futures::future::join_all(asked).await
 }
 
-fn add_scores(scored: Vec<Scored>, report: &mut Prices) {
+fn add_scores(answers: Vec<Scored>, report: &mut Prices) {
     let (mut few, mut refused) = (Vec::new(), BTreeSet::new());
-    for answer in scored {
+    for answer in answers {
         match answer {
             Ok(scores) => report.scores.extend(scores),
             Err(Unscored::Few(region)) => few.push(region),

@@ -116,12 +116,12 @@ pub async fn placement_scores(cloud: &Cloud, types: &BTreeSet<String>) -> Result
         pages("GetSpotPlacementScores", request.into_paginator().send()),
         call("DescribeAvailabilityZones", cloud.ec2.describe_availability_zones().send())
     )?;
-    let named: BTreeMap<&str, &str> =
+    let by_id: BTreeMap<&str, &str> =
         names.availability_zones().iter().filter_map(|zone| Some((zone.zone_id()?, zone.zone_name()?))).collect();
     let scores = scores.iter().flat_map(|page| page.spot_placement_scores());
     Ok(scores
         .filter_map(|row| {
-            let zone = named.get(row.availability_zone_id()?)?;
+            let zone = by_id.get(row.availability_zone_id()?)?;
             Some((Zone((*zone).to_owned()), u8::try_from(row.score()?).ok()?))
         })
         .collect())
