@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::call::{AwsError, Call};
-use super::ec2::catalog;
+use super::ec2::{catalog, regions};
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
@@ -124,17 +124,7 @@ fn carry_out(
     let operation = operation(request).ok_or_else(|| {
         AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target")
     })?;
-    if service == Service::Pricing && !pricing::REGIONS.contains(&region.as_str()) {
-        let message = format!("The Price List API answers in {} only, not in {region}", pricing::REGIONS.join(", "));
-        return Err(AwsError::new("UnknownEndpoint", message));
-    }
-    if service != Service::Pricing && !catalog::regions().contains(&region) {
-        let known = catalog::regions().join(", ");
-        return Err(AwsError::new(
-            "AuthFailure",
-            format!("The region {region} is not part of this sandbox; there are {known}"),
-        ));
-    }
+    answers_in(world, service, &region)?;
     if !world.weather.spend(&format!("{region} {service:?}"), &operation, now) {
         return Err(throttled(service));
     }
@@ -156,6 +146,33 @@ fn carry_out(
     };
     *world = next;
     Ok(body)
+}
+
+/// Whether the service can be had in this region, and by this account.
+fn answers_in(world: &World, service: Service, region: &str) -> Result<(), AwsError> {
+    match service {
+        // They are the same from everywhere, and no region of the account's.
+        Service::Pricing => return pricing::has_endpoint(region),
+        Service::Iam if catalog::all_regions().iter().any(|known| known == region) => return Ok(()),
+        _ => {}
+    }
+    if !catalog::all_regions().iter().any(|known| known == region) {
+        let known = regions::usable(world).join(", ");
+        let message = format!("The region {region} is not part of this sandbox; there are {known}");
+        return Err(AwsError::new("AuthFailure", message));
+    }
+    if regions::is_on(world, region) {
+        return Ok(());
+    }
+    let invalid = "The security token included in the request is invalid";
+    Err(match service {
+        Service::Ec2 => {
+            let message = "AWS was not able to validate the provided access credentials";
+            AwsError::new("AuthFailure", message).status(401)
+        }
+        Service::Iam | Service::Sts | Service::Sqs => AwsError::new("InvalidClientTokenId", invalid).status(403),
+        _ => AwsError::new("UnrecognizedClientException", invalid).status(403),
+    })
 }
 
 fn ask_query(
@@ -349,6 +366,26 @@ mod tests {
         }
         let (_, roles) = ask(&mut world, "iam", "Action=ListRoles");
         assert!(!roles.contains("<RoleName>r</RoleName>"), "{roles}");
+    }
+
+    #[test]
+    fn a_region_that_is_off_does_not_know_the_credentials() {
+        let mut world = World::default();
+        world.opt_ins.insert("us-east-1".to_owned(), false);
+        for (service, body, status, part) in [
+            ("ec2", "Action=DescribeVpcs", 401, "<Code>AuthFailure</Code>"),
+            ("sts", "Action=GetCallerIdentity", 403, "<Code>InvalidClientTokenId</Code>"),
+            ("ssm", "Action=GetParameter", 403, r#""__type":"UnrecognizedClientException""#),
+            ("sqs", "Action=ListQueues", 403, "InvalidClientTokenId"),
+            // Global ones are there all the same; the second answers that this is no JSON.
+            ("iam", "Action=ListRoles", 200, "<ListRolesResult>"),
+            ("pricing", "Action=DescribeServices", 400, r#""__type":"ValidationException""#),
+        ] {
+            let (found, text) = ask(&mut world, service, body);
+            assert!(found == status && text.contains(part), "{service}: {found} {text}");
+        }
+        world.opt_ins.clear();
+        assert_eq!(ask(&mut world, "ec2", "Action=DescribeVpcs").0, 200);
     }
 
     #[test]

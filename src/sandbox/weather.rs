@@ -36,6 +36,8 @@ Words:
                                   refuse: breaks it before; [after N] lets N through first; fail clear undoes
   principal KEYID POLICY          requests signed with this access key id are held to the policy, JSON in one word;
                                   principal KEYID none undoes it
+  region NAME off|on              the account may not use this region; on: it may
+  regions 17 | regions 8          it may use nine more regions, copies of the eight that there are; or these eight only
   throttle on|off                 AWS's bucket sizes
   clock +3h | clock reset         moves the clock
   image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
@@ -307,7 +309,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
     Ok(said)
 }
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 24] = [
     "quota",
     "quota-answer",
     "dry",
@@ -320,6 +322,8 @@ const VERBS: [&str; 22] = [
     "interrupt",
     "fail",
     "principal",
+    "region",
+    "regions",
     "throttle",
     "clock",
     "image",
@@ -360,7 +364,7 @@ fn whole_seconds(text: &str) -> Result<Duration, WeatherError> {
 }
 
 fn check_pool(instance_type: &str, zone: &str) -> Result<(), WeatherError> {
-    let zones: Vec<String> = catalog::regions().iter().flat_map(|region| catalog::zones(region)).collect();
+    let zones: Vec<String> = catalog::all_regions().iter().flat_map(|region| catalog::zones(region)).collect();
     if zone != "*" && !zones.iter().any(|known| known == zone) {
         let hint = meant(zone, zones.iter().map(String::as_str));
         return Err(WeatherError::Words(format!("no zone `{zone}`{hint}")));

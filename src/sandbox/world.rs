@@ -23,6 +23,9 @@ pub struct World {
     /// Keys that `sandbox set principal` holds to a policy, and the policy.
     #[serde(default)]
     pub principals: BTreeMap<String, String>,
+    /// Regions that were turned on or off; see [`ec2::regions`] for the others.
+    #[serde(default)]
+    pub opt_ins: BTreeMap<String, bool>,
     /// What `sandbox set` made.
     pub weather: Weather,
     /// What the account is, beside what it holds.

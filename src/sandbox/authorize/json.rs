@@ -1,5 +1,6 @@
 //! Which actions on which resources a request to a service that speaks JSON means: Parameter Store, Service Quotas, SQS,
-//! ECR, KMS. Read from the body's members by their names, whatever else the service makes of them.
+//! ECR, KMS, the price list (whose actions have no resource). Read from the body's members by their names, whatever else the
+//! service makes of them.
 
 use serde_json::Value;
 

@@ -3,6 +3,10 @@
 //! `data/instance-types.csv` and `data/offerings.csv` are facts, taken from `DescribeInstanceTypes` and
 //! `DescribeInstanceTypeOfferings` of eight regions: every GPU type there is, and a few others. Nothing here changes while
 //! the sandbox runs. Zone ids and image ids are made up: AWS maps names to zone ids for each account anew.
+//!
+//! Nine more regions bear AWS's names and are copies: **their zones, offerings and prices are made up**, those of the region
+//! that [`original`] names. They are there to ask many regions at once; until they are turned on they are regions that the
+//! account has not opted in to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -76,10 +80,25 @@ pub struct Image {
 
 static TYPES: LazyLock<Vec<InstanceType>> = LazyLock::new(read_types);
 static OFFERINGS: LazyLock<BTreeMap<String, BTreeSet<&'static str>>> = LazyLock::new(read_offerings);
-static REGIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
+static ALL_REGIONS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let regions: BTreeSet<String> = OFFERINGS.keys().map(|zone| region_of(zone).to_owned()).collect();
     regions.into_iter().collect()
 });
+static REGIONS: LazyLock<Vec<String>> =
+    LazyLock::new(|| all_regions().iter().filter(|region| original(region).is_none()).cloned().collect());
+
+/// Regions that are copies, and of which.
+const COPIES: [(&str, &str); 9] = [
+    ("ap-northeast-3", "ap-northeast-1"),
+    ("ap-south-1", "ap-southeast-1"),
+    ("ap-southeast-2", "ap-southeast-1"),
+    ("ca-central-1", "us-east-2"),
+    ("eu-north-1", "eu-central-1"),
+    ("eu-west-2", "eu-west-1"),
+    ("eu-west-3", "eu-west-1"),
+    ("sa-east-1", "us-east-2"),
+    ("us-west-1", "us-west-2"),
+];
 
 /// The region of a zone.
 #[must_use]
@@ -87,10 +106,22 @@ pub fn region_of(zone: &str) -> &str {
     zone.trim_end_matches(|letter: char| letter.is_ascii_lowercase())
 }
 
-/// Every region there is, by name.
+/// The regions that the facts are of, by name: those that an account can use from the beginning.
 #[must_use]
 pub fn regions() -> &'static [String] {
     &REGIONS
+}
+
+/// Every region there is, by name, the copies among them.
+#[must_use]
+pub fn all_regions() -> &'static [String] {
+    &ALL_REGIONS
+}
+
+/// Which region a copy has its zones and offerings from; nothing for a region that the facts are of.
+#[must_use]
+pub fn original(region: &str) -> Option<&'static str> {
+    COPIES.iter().find(|(copy, _)| *copy == region).map(|(_, original)| *original)
 }
 
 /// The zones of a region, by name.
@@ -162,6 +193,12 @@ pub fn disk_gb(kind: &InstanceType) -> i64 {
 #[must_use]
 pub fn offers(zone: &str, instance_type: &str) -> bool {
     OFFERINGS.get(zone).is_some_and(|types| types.contains(instance_type))
+}
+
+/// Whether any zone of a region offers a type.
+#[must_use]
+pub fn is_sold(region: &str, instance_type: &str) -> bool {
+    OFFERINGS.iter().any(|(zone, types)| region_of(zone) == region && types.contains(instance_type))
 }
 
 /// The vCPU quota that a type counts against; unknown for the P6 family, whose code public tables disagree about.
@@ -309,9 +346,17 @@ fn read_types() -> Vec<InstanceType> {
 
 fn read_offerings() -> BTreeMap<String, BTreeSet<&'static str>> {
     let rows = include_str!("../data/offerings.csv").lines().skip(1);
-    rows.filter_map(|row| row.split_once(','))
+    let mut offerings: BTreeMap<String, BTreeSet<&'static str>> = rows
+        .filter_map(|row| row.split_once(','))
         .map(|(zone, types)| (zone.to_owned(), types.split_whitespace().collect()))
-        .collect()
+        .collect();
+    for (copy, original) in COPIES {
+        let copied = offerings.iter().filter(|(zone, _)| region_of(zone) == original);
+        let copied = copied.map(|(zone, types)| (zone.replacen(original, copy, 1), types.clone()));
+        let copied: Vec<_> = copied.collect();
+        offerings.extend(copied);
+    }
+    offerings
 }
 
 #[cfg(test)]
@@ -340,6 +385,22 @@ mod tests {
         {
             assert_eq!(disk_gb(instance_type(name).unwrap()), each, "{name}");
         }
+    }
+
+    #[test]
+    fn a_copy_has_the_zones_and_offerings_of_its_original() {
+        assert_eq!(all_regions().len(), 17);
+        for (copy, of) in COPIES {
+            assert!(original(of).is_none() && regions().iter().any(|region| region == of), "{copy}");
+            let pairs: Vec<_> = zones(copy).into_iter().zip(zones(of)).collect();
+            assert!(!pairs.is_empty() && zones(copy).len() == zones(of).len(), "{copy}");
+            for (one, other) in pairs {
+                assert_eq!(one.strip_prefix(copy), other.strip_prefix(of));
+                assert_eq!(OFFERINGS[&one], OFFERINGS[&other], "{one}");
+            }
+        }
+        assert_eq!(zone_id("ap-south-1a"), "aps1-az1");
+        assert!(is_sold("sa-east-1", "g4dn.xlarge") && !is_sold("sa-east-1", "dl1.24xlarge"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
 pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let names = input.list("InstanceType");
     let filters = Filters::read(input)?;
-    let is_sold = |name: &str| catalog::zones(&call.region).iter().any(|zone| catalog::offers(zone, name));
+    let is_sold = |name: &str| catalog::is_sold(&call.region, name);
     let unknown: Vec<&str> = names.iter().filter(|name| !is_sold(name)).map(String::as_str).collect();
     if !unknown.is_empty() {
         let message = format!("The following supplied instance types do not exist: [{}]", unknown.join(", "));

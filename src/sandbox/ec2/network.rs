@@ -79,7 +79,6 @@ pub fn handle(call: &mut Call<'_>, input: &Query) -> Option<Result<Vec<Element>,
         "DescribeRouteTables" => describe_route_tables,
         "DescribeInternetGateways" => describe_internet_gateways,
         "DescribeAvailabilityZones" => describe_zones,
-        "DescribeRegions" => describe_regions,
         "CreateVpc" => create_vpc,
         "CreateSubnet" => create_subnet,
         "CreateInternetGateway" => create_internet_gateway,
@@ -354,34 +353,6 @@ fn describe_zones(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aw
     }
     dry_run(input)?;
     Ok(vec![list("availabilityZoneInfo", "item", items)])
-}
-
-fn describe_regions(_: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let names = input.list("RegionName");
-    let filters = Filters::read(input)?;
-    input.boolean("AllRegions")?;
-    if let Some(unknown) = names.iter().find(|name| !catalog::regions().contains(name)) {
-        return Err(AwsError::new("InvalidParameterValue", format!("Invalid region name: [{unknown}]")));
-    }
-    let mut items = Vec::new();
-    for region in catalog::regions().iter().filter(|region| is_asked(&names, region)) {
-        let endpoint = format!("ec2.{region}.amazonaws.com");
-        let values = |name: &str| match name {
-            "region-name" => one(region),
-            "endpoint" => one(&endpoint),
-            "opt-in-status" => one("opt-in-not-required"),
-            _ => None,
-        };
-        if filters.accept(None, values)? {
-            items.push(vec![
-                leaf("regionName", region),
-                leaf("regionEndpoint", &endpoint),
-                leaf("optInStatus", "opt-in-not-required"),
-            ]);
-        }
-    }
-    dry_run(input)?;
-    Ok(vec![list("regionInfo", "item", items)])
 }
 
 /// The tags that the request's tag specifications put on what it makes, which is of this kind.

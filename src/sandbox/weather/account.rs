@@ -1,11 +1,12 @@
 //! The part of `sandbox set` that changes the account, not what happens to calls: quotas and how requests for more end,
-//! principals, images in the registry, which nobody can push to.
+//! principals, regions, images in the registry, which nobody can push to. None of it but the fate of requests is weather, so
+//! `clear` undoes none of it.
 
 use jiff::Timestamp;
 
 use super::{WeatherError, meant, not_understood, whole_seconds};
 use crate::sandbox::authorize::evaluate::Policy;
-use crate::sandbox::ec2::catalog;
+use crate::sandbox::ec2::{catalog, regions};
 use crate::sandbox::ecr::images::{self, Reference};
 use crate::sandbox::service_quotas::{self, CLASSES, Ending, Fate};
 use crate::sandbox::world::World;
@@ -21,6 +22,8 @@ pub(super) fn set(world: &mut World, words: &[&str], now: Timestamp) -> Result<S
         ["quota-answer", how] => quota_answer(world, how, None),
         ["quota-answer", how, "after", time] => quota_answer(world, how, Some(time)),
         ["principal", key, policy] => set_principal(world, key, policy),
+        ["region", name, state @ ("on" | "off")] => set_region(world, name, *state == "on"),
+        ["regions", count @ ("8" | "17")] => Ok(set_regions(world, *count == "17")),
         ["image", reference, size] => put_image(world, reference, size, None, now),
         ["image", reference, size, region] => put_image(world, reference, size, Some(region), now),
         ["no-image", reference] => remove_image(world, reference, None),
@@ -66,7 +69,7 @@ fn set_quota(world: &mut World, quota: &str, region: Option<&str>, now: Timestam
             WeatherError::Words(format!("no quota class `{class}`; there are {}", known.join(", ")))
         })?;
     let now = world.weather.now(now);
-    for name in regions(region)? {
+    for name in asked(world, region)? {
         let quotas = &mut world.region(&name).quotas;
         // What was approved by now comes first, else it would come after this and win.
         service_quotas::settle(quotas, now);
@@ -99,13 +102,35 @@ fn quota_answer(world: &mut World, how: &str, after: Option<&str>) -> Result<Str
     Ok(format!("requests for a quota end {how} after {after} s"))
 }
 
-/// The one that is named, or all.
-fn regions(named: Option<&str>) -> Result<Vec<String>, WeatherError> {
+/// The one that is named, or all that the account may use.
+fn asked(world: &World, named: Option<&str>) -> Result<Vec<String>, WeatherError> {
     match named {
-        Some(name) if catalog::regions().iter().any(|known| known == name) => Ok(vec![name.to_owned()]),
-        Some(name) => Err(WeatherError::Words(format!("no region `{name}` in the sandbox"))),
-        None => Ok(catalog::regions().to_vec()),
+        Some(name) => known(name).map(|name| vec![name]),
+        None => Ok(regions::usable(world)),
     }
+}
+
+fn known(region: &str) -> Result<String, WeatherError> {
+    let all = catalog::all_regions();
+    all.iter().find(|known| *known == region).cloned().ok_or_else(|| {
+        let hint = meant(region, all.iter().map(String::as_str));
+        WeatherError::Words(format!("no region `{region}` in the sandbox{hint}"))
+    })
+}
+
+fn set_region(world: &mut World, name: &str, is_on: bool) -> Result<String, WeatherError> {
+    world.opt_ins.insert(known(name)?, is_on);
+    Ok(format!("the account may {} {name}", if is_on { "use" } else { "not use" }))
+}
+
+/// All of them or those of a fresh account, whatever was said of single ones.
+fn set_regions(world: &mut World, with_copies: bool) -> String {
+    world.opt_ins.clear();
+    if with_copies {
+        let copies = catalog::all_regions().iter().filter(|region| catalog::original(region).is_some());
+        world.opt_ins.extend(copies.map(|region| (region.clone(), true)));
+    }
+    format!("the account may use {} regions", regions::usable(world).len())
 }
 
 fn put_image(
@@ -119,7 +144,7 @@ fn put_image(
     let bytes = bytes(size)
         .ok_or_else(|| WeatherError::Words(format!("`{size}` is not a size such as `1.5GiB`, `700MiB` or `512KiB`")))?;
     let now = world.weather.now(now).as_millisecond();
-    for name in regions(region)? {
+    for name in asked(world, region)? {
         images::put(&mut world.region(&name).ecr, &reference, bytes, now);
     }
     Ok(format!("the registry has {reference} of {bytes} bytes"))
@@ -128,7 +153,7 @@ fn put_image(
 fn remove_image(world: &mut World, reference: &str, region: Option<&str>) -> Result<String, WeatherError> {
     let reference: Reference = reference.parse().map_err(WeatherError::Words)?;
     let mut was_there = false;
-    for name in regions(region)? {
+    for name in asked(world, region)? {
         was_there |= images::remove(&mut world.region(&name).ecr, &reference);
     }
     if !was_there {

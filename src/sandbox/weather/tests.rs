@@ -54,6 +54,10 @@ fn words_that_are_not_understood_say_what_is() {
         ("dry g4dn.xlarge us-east-9a", "no zone"),
         ("quota Q=1", "no quota class `Q`"),
         ("quota G=many", "is not a quota such as"),
+        ("quota G=1 us-est-1", "did you mean `us-east-1`"),
+        ("region us-east-9 off", "no region `us-east-9`"),
+        ("region us-east-1 away", "not how `region` goes"),
+        ("regions 12", "not how `regions` goes"),
         ("quota-answer aproved", "did you mean `approved`"),
         ("quota-answer denied soon", "not how `quota-answer` goes"),
         ("quota-answer denied after 0s", "not how long a request takes"),
@@ -188,6 +192,30 @@ fn an_image_is_in_the_region_that_is_named_or_in_all() {
     assert!(sizes(&world).iter().all(|size| size.ends_with("=256")));
     say(&mut world, "no-image team/worker:1").unwrap();
     assert!(sizes(&world).is_empty());
+}
+
+#[test]
+fn regions_are_on_as_it_was_said_and_all_means_those() {
+    let mut world = World::default();
+    let limited = |world: &World| {
+        let zero = |region: &&Region| region.quotas.applied.get("L-3819A6DF").is_some_and(|value| value.abs() < 0.1);
+        world.regions.values().filter(zero).count()
+    };
+    for (text, usable) in [
+        ("region us-east-1 off", 7),
+        ("region eu-west-2 on", 8),
+        ("clear", 8),
+        ("regions 17", 17),
+        ("region us-east-1 off", 16),
+        ("regions 8", 8),
+    ] {
+        say(&mut world, text).unwrap();
+        assert_eq!(crate::sandbox::ec2::regions::usable(&world).len(), usable, "{text}");
+    }
+    assert!(world.regions.is_empty() && world.opt_ins.is_empty());
+    say(&mut world, "regions 17").unwrap();
+    say(&mut world, "quota G=0").unwrap();
+    assert_eq!(limited(&world), 17);
 }
 
 #[test]

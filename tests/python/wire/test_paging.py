@@ -26,6 +26,8 @@ G4DN = {"InstanceTypes": ["g4dn.xlarge"], "ProductDescriptions": ["Linux/UNIX"],
 USER, ACTIONS = "arn:aws:iam::123456789012:user/sandbox", ["ec2:RunInstances", "iam:PassRole", "ssm:GetParameter"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 ZONES = {"LocationType": "availability-zone"}
+SCORED = {"InstanceTypes": ["g4dn.xlarge"], "TargetCapacity": 1, "SingleAvailabilityZone": True}
+HERE = {"ServiceCode": "AmazonEC2", "Filters": [{"Type": "EQUALS", "Field": "regionCode", "Value": "us-east-1"}]}
 
 # Service, operation, arguments, the size of a page, and what is different in every item (`None`: the item itself).
 WHOLE = [
@@ -47,6 +49,7 @@ WHOLE = [
     ("ec2", "describe_tags", {}, 5, ("ResourceId", "Key")),
     ("ec2", "describe_volumes", {}, 5, "VolumeId"),
     ("ec2", "describe_vpcs", {}, 5, "VpcId"),
+    ("ec2", "get_spot_placement_scores", SCORED, 10, "AvailabilityZoneId"),
     ("ecr", "describe_images", {"repositoryName": "wire-paged-0"}, 2, "imageDigest"),
     ("ecr", "describe_repositories", {}, 2, "repositoryName"),
     ("iam", "list_attached_role_policies", {"RoleName": ROLE}, 1, "PolicyArn"),
@@ -58,6 +61,8 @@ WHOLE = [
     ("iam", "list_roles", {}, 2, "RoleName"),
     ("iam", "simulate_principal_policy", {"PolicySourceArn": USER, "ActionNames": ACTIONS}, 2, "EvalActionName"),
     ("kms", "list_grants", {"KeyId": KEY}, 1, "GrantId"),
+    ("pricing", "describe_services", {}, 1, "ServiceCode"),
+    ("pricing", "get_products", HERE, 50, None),
     ("service-quotas", "list_aws_default_service_quotas", {"ServiceCode": "ec2"}, 5, "QuotaCode"),
     ("service-quotas", "list_requested_service_quota_change_history", {}, 1, "Id"),
     ("service-quotas", "list_requested_service_quota_change_history_by_quota", F_SPOT, 1, "Id"),
@@ -67,13 +72,14 @@ WHOLE = [
     ("ssm", "get_parameters_by_path", {"Path": PATH}, 5, "Name"),
 ]
 NAMES = [row[1] for row in WHOLE]
-# One request a quota is all there can be while it is open.
-ALONE = {"list_requested_service_quota_change_history_by_quota"}
+# One request a quota is all there can be while it is open, and only EC2 has prices.
+ALONE = {"list_requested_service_quota_change_history_by_quota", "describe_services"}
 FALSE_TOKEN = {
     "ec2": "InvalidNextToken",
     "ecr": "InvalidParameterException",
     "iam": "ValidationError",
     "kms": "InvalidMarkerException",
+    "pricing": "InvalidNextTokenException",
     "sqs": "InvalidParameterValue",
     "ssm": "InvalidNextToken",
     "service-quotas": "InvalidPaginationTokenException",
@@ -179,7 +185,7 @@ def test_no_operation_that_pages_is_forgotten():
     # Without validation a bare call reaches the sandbox, which says whether it knows the operation.
     bare = Config(parameter_validation=False, retries={"total_max_attempts": 1})
     forgotten = []
-    for service in ("ec2", "ecr", "iam", "kms", "service-quotas", "sqs", "ssm"):
+    for service in ("ec2", "ecr", "iam", "kms", "pricing", "service-quotas", "sqs", "ssm"):
         asked = boto3.client(service, config=bare)
         for operation in asked.meta.method_to_api_mapping:
             if operation in NAMES or not asked.can_paginate(operation):

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 ONCE = {"total_max_attempts": 1}
-SERVICES = ("ec2", "ecr", "iam", "kms", "service-quotas", "sqs", "ssm", "sts")
+SERVICES = ("ec2", "ecr", "iam", "kms", "pricing", "service-quotas", "sqs", "ssm", "sts")
 # What botocore cannot build without arguments, or never signs, does not reach a service; nothing modelled is like that.
 NOT_SENT, NOT_SIGNED = "not sent", "MissingAuthenticationToken"
 UNKNOWN_OPERATION = {"InvalidAction", "UnknownOperationException", NOT_SENT, NOT_SIGNED}
