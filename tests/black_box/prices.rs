@@ -235,6 +235,12 @@ fn a_placement_score_takes_three_types() {
         few["notes"]
     );
     assert_eq!(column(&few, "offers", "type").len(), 2);
+    let three = [&flags[..], &["--type", "g6.xlarge"]].concat();
+    let document = aws.spotctl(&[&three[..], &["-o", "json"]].concat()).exits(0).json();
+    let score = document["offers"][0]["placement_score"].as_u64();
+    assert!((Some(1)..=Some(10)).contains(&score), "{document:#}");
+    assert_eq!(document["scores"][0]["types"], json!(["g4dn.xlarge", "g5.xlarge", "g6.xlarge"]));
+    assert!(aws.spotctl(&three).exits(0).stdout().contains("a weak signal"));
 }
 
 #[test]
