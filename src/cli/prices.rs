@@ -243,8 +243,9 @@ async fn work(ui: &Ui, cloud: &Cloud, args: &Args, report: &mut Prices) -> Resul
             row.history = of(offer).and_then(|points| History::new(points, since, until));
         }
         if let Some(file) = &args.chart {
-            let lines = offers.iter().filter_map(|offer| line(offer, of(offer)?)).take(chart::LINES).collect();
-            draw(file, lines, (since, until), report)?;
+            let lines: Vec<Line> =
+                offers.iter().filter_map(|offer| line(offer, of(offer)?)).take(chart::LINES).collect();
+            draw(file, &lines, (since, until), report)?;
         }
     }
     drop(waiting);
@@ -447,13 +448,13 @@ fn line(offer: &Offer, points: &[Point]) -> Option<Line> {
     (!points.is_empty()).then(|| Line { name, points: points.to_vec() })
 }
 
-fn draw(file: &Path, lines: Vec<Line>, (since, until): (Timestamp, Timestamp), report: &mut Prices) -> Result<()> {
+fn draw(file: &Path, lines: &[Line], (since, until): (Timestamp, Timestamp), report: &mut Prices) -> Result<()> {
     let name = file.display().to_string();
     if lines.is_empty() {
         report.notes.push(format!("nothing to draw, so `{name}` is not written"));
         return Ok(());
     }
-    std::fs::write(file, chart::svg(&lines, since, until))
+    std::fs::write(file, chart::svg(lines, since, until))
         .map_err(|error| Error::usage(format!("writing the chart `{name}`: {error}")))?;
     report.chart = Some(Chart { file: name, lines: lines.len() });
     Ok(())
