@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_ec2::operation::describe_spot_price_history::builders::DescribeSpotPriceHistoryFluentBuilder;
 use aws_sdk_ec2::types::{EphemeralNvmeSupport, Filter, InstanceTypeInfo, LocationType, UsageClassType};
 use jiff::Timestamp;
 
@@ -137,7 +138,7 @@ fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
     let count = models.iter().filter_map(aws_sdk_ec2::types::GpuDeviceInfo::count).sum::<i32>();
     let total = gpus.and_then(aws_sdk_ec2::types::GpuInfo::total_gpu_memory_in_mib).unwrap_or_default();
     // Old types have local disks that are no NVMe (m3): nothing mounts those.
-    let nvme = info
+    let local = info
         .instance_storage_info()
         .filter(|storage| storage.nvme_support().is_some_and(|word| *word != EphemeralNvmeSupport::Unsupported))
         .and_then(aws_sdk_ec2::types::InstanceStorageInfo::total_size_in_gb);
@@ -149,7 +150,7 @@ fn instance_type(info: &InstanceTypeInfo) -> Option<InstanceType> {
             .and_then(aws_sdk_ec2::types::MemoryInfo::size_in_mib)
             .and_then(|size| u64::try_from(size).ok())
             .unwrap_or_default(),
-        nvme_gb: nvme.and_then(|size| u32::try_from(size).ok()).unwrap_or_default(),
+        nvme_gb: local.and_then(|size| u32::try_from(size).ok()).unwrap_or_default(),
         gpus: number(Some(count)),
         gpu_memory_mib: u64::from(number(Some(total))),
         gpu: models.first().and_then(|model| model.name()).map(str::to_owned),
@@ -212,7 +213,7 @@ pub async fn ledger(cloud: &Cloud, workers: &[Worker], disks: BTreeMap<String, V
 
 /// With `StartTime` = now AWS answers one row a pool: the price in force.
 async fn prices(cloud: &Cloud, types: Filter) -> Result<BTreeMap<(String, Zone), Usd>> {
-    let history = price_rows(cloud, Some(types), jiff::Timestamp::now()).await?;
+    let history = price_rows(cloud, jiff::Timestamp::now(), |request| request.filters(types)).await?;
     Ok(history.into_iter().filter_map(|(pool, points)| Some((pool, points.last()?.1))).collect())
 }
 
@@ -232,17 +233,20 @@ pub async fn price_history(
     if types.is_empty() {
         return Ok(BTreeMap::new());
     }
-    price_rows(cloud, Some(filter("instance-type", types)), since).await
+    price_rows(cloud, since, |request| {
+        request.set_instance_types(Some(types.iter().map(|name| name.as_str().into()).collect()))
+    })
+    .await
 }
 
 async fn price_rows(
     cloud: &Cloud,
-    types: Option<Filter>,
     since: Timestamp,
+    narrow: impl FnOnce(DescribeSpotPriceHistoryFluentBuilder) -> DescribeSpotPriceHistoryFluentBuilder,
 ) -> Result<BTreeMap<(String, Zone), History>> {
     let since = aws_sdk_ec2::primitives::DateTime::from_secs(since.as_second());
     let request = cloud.ec2.describe_spot_price_history();
-    let request = request.start_time(since).product_descriptions(LINUX).set_filters(types.map(|types| vec![types]));
+    let request = narrow(request.start_time(since).product_descriptions(LINUX));
     let found = pages("DescribeSpotPriceHistory", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading the Spot prices"))?;

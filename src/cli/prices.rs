@@ -11,7 +11,7 @@ use super::Outcome;
 use super::context::finish;
 use super::regions::Regions;
 use super::signal::until_signal;
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, Failure};
 use crate::config::{self, LoadError};
 use crate::decide::catalog::{self, Offer, Sort, Wanted, fits};
 use crate::decide::classify::Class;
@@ -243,11 +243,15 @@ async fn work(ui: &Ui, cloud: &Cloud, args: &Args, report: &mut Prices) -> Resul
             row.history = of(offer).and_then(|points| History::new(points, since, until));
         }
         if let Some(file) = &args.chart {
-            let lines = offers.iter().filter_map(|offer| line(offer, of(offer)?)).take(chart::LINES).collect();
-            draw(file, lines, (since, until), report)?;
+            let lines: Vec<Line> =
+                offers.iter().filter_map(|offer| line(offer, of(offer)?)).take(chart::LINES).collect();
+            draw(file, &lines, (since, until), report)?;
         }
     }
     drop(waiting);
+    if let Some(Chart { file, lines }) = report.chart.as_ref().filter(|chart| chart.lines < report.total) {
+        ui.note(&format!("`{file}` shows the first {lines} of {} offers", report.total));
+    }
     failures.conclude(ui, report)
 }
 
@@ -379,7 +383,15 @@ async fn histories(
 }
 
 /// A region's placement scores, or why there are none.
-type Scored = Result<Vec<Score>, String>;
+type Scored = Result<Vec<Score>, Unscored>;
+
+/// Why a region has no placement scores.
+enum Unscored {
+    /// Too few types are shown in this one.
+    Few(String),
+    /// AWS does not say.
+    Refused(String),
+}
 
 async fn scores(surveyed: &[Surveyed], offers: &[Offer], args: &Args) -> Vec<Scored> {
     if !args.placement_score {
@@ -390,18 +402,15 @@ async fn scores(surveyed: &[Surveyed], offers: &[Offer], args: &Args) -> Vec<Sco
         let types = types(offers, region);
         match types.len() {
             0 => return Ok(Vec::new()),
-            few @ ..TYPES_TO_SCORE => {
-                let are = if few == 1 { "1 is" } else { "2 are" };
-                return Err(format!("no placement score in {region}: it takes three types or more, {are} shown"));
-            }
+            1..TYPES_TO_SCORE => return Err(Unscored::Few(region.clone())),
             _ => {}
         }
-        let found = survey::placement_scores(cloud, &types).await.map_err(|failure| match failure.class {
-            Class::Access => {
-                format!("no placement score in {region}: the action `ec2:{}` is not allowed", failure.operation)
-            }
-            _ => format!("no placement score: {}", failure.doing(&format!("reading those of {region}")).message),
-        })?;
+        let refused = |failure: Failure| match failure.class {
+            Class::Access => format!("the action `ec2:{}` is not allowed", failure.operation),
+            _ => failure.doing(&format!("reading those of {region}")).message,
+        };
+        let found = survey::placement_scores(cloud, &types).await;
+        let found = found.map_err(|failure| Unscored::Refused(refused(failure)))?;
         let score = |(zone, score): (Zone, u8)| Score {
             region: region.clone(),
             zone: zone.0,
@@ -413,13 +422,22 @@ async fn scores(surveyed: &[Surveyed], offers: &[Offer], args: &Args) -> Vec<Sco
     futures::future::join_all(asked).await
 }
 
-fn add_scores(scored: Vec<Scored>, report: &mut Prices) {
-    for answer in scored {
+fn add_scores(answers: Vec<Scored>, report: &mut Prices) {
+    let (mut few, mut refused) = (Vec::new(), BTreeSet::new());
+    for answer in answers {
         match answer {
             Ok(scores) => report.scores.extend(scores),
-            Err(note) => report.notes.push(note),
+            Err(Unscored::Few(region)) => few.push(region),
+            Err(Unscored::Refused(why)) => drop(refused.insert(why)),
         }
     }
+    if !few.is_empty() {
+        let regions = few.join(", ");
+        report
+            .notes
+            .push(format!("no placement score in {regions}: it takes three types or more, and fewer are shown"));
+    }
+    report.notes.extend(refused.into_iter().map(|why| format!("no placement score: {why}")));
     for row in &mut report.offers {
         row.placement_score = report.scores.iter().find(|score| score.zone == row.zone).map(|score| score.score);
     }
@@ -430,17 +448,14 @@ fn line(offer: &Offer, points: &[Point]) -> Option<Line> {
     (!points.is_empty()).then(|| Line { name, points: points.to_vec() })
 }
 
-fn draw(file: &Path, lines: Vec<Line>, (since, until): (Timestamp, Timestamp), report: &mut Prices) -> Result<()> {
+fn draw(file: &Path, lines: &[Line], (since, until): (Timestamp, Timestamp), report: &mut Prices) -> Result<()> {
     let name = file.display().to_string();
     if lines.is_empty() {
         report.notes.push(format!("nothing to draw, so `{name}` is not written"));
         return Ok(());
     }
-    std::fs::write(file, chart::svg(&lines, since, until))
+    std::fs::write(file, chart::svg(lines, since, until))
         .map_err(|error| Error::usage(format!("writing the chart `{name}`: {error}")))?;
-    if lines.len() < report.offers.len() {
-        report.notes.push(format!("`{name}` shows the first {} of {} offers", lines.len(), report.offers.len()));
-    }
     report.chart = Some(Chart { file: name, lines: lines.len() });
     Ok(())
 }

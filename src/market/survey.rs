@@ -53,7 +53,8 @@ pub async fn survey(cloud: &Cloud, scope: &Scope) -> Result<Market> {
         futures::try_join!(
             instance_types(cloud, filter.clone()),
             offerings(cloud, filter.clone()),
-            price_rows(cloud, filter.clone(), Timestamp::now())
+            price_rows(cloud, Timestamp::now(), |request| request
+                .set_filters(filter.clone().map(|filter| vec![filter])))
         )
     });
     let mut market = Market::default();
@@ -115,12 +116,12 @@ pub async fn placement_scores(cloud: &Cloud, types: &BTreeSet<String>) -> Result
         pages("GetSpotPlacementScores", request.into_paginator().send()),
         call("DescribeAvailabilityZones", cloud.ec2.describe_availability_zones().send())
     )?;
-    let named: BTreeMap<&str, &str> =
+    let by_id: BTreeMap<&str, &str> =
         names.availability_zones().iter().filter_map(|zone| Some((zone.zone_id()?, zone.zone_name()?))).collect();
     let scores = scores.iter().flat_map(|page| page.spot_placement_scores());
     Ok(scores
         .filter_map(|row| {
-            let zone = named.get(row.availability_zone_id()?)?;
+            let zone = by_id.get(row.availability_zone_id()?)?;
             Some((Zone((*zone).to_owned()), u8::try_from(row.score()?).ok()?))
         })
         .collect())

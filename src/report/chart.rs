@@ -123,7 +123,7 @@ pub fn svg(lines: &[Line], since: Timestamp, until: Timestamp) -> String {
         let y = TOP + 10 + 26 * i64::try_from(number).unwrap_or_default();
         let swatch = format!("M{} {y}h28", RIGHT + 24);
         svg.leaf("path", &[&stroke[..], &[("d", swatch.as_str())]].concat(), "");
-        let now = line.points.last().map_or_else(String::new, |(_, price)| format!("  {price}"));
+        let now = line.points.last().map_or_else(String::new, |(_, price)| format!(": {price}"));
         svg.text((RIGHT + 62, y + 5), &[("fill", "#222222")], &format!("{}{now}", line.name));
     }
     svg.close("svg");
@@ -259,7 +259,7 @@ mod tests {
         for wanted in ["USD an hour, Linux", "0.10", "0.20", "01 Jan 12:00", "UTC"] {
             assert!(texts.iter().any(|text| text == wanted), "{wanted}: {texts:?}");
         }
-        assert!(texts.iter().any(|text| text.starts_with("g4dn.xlarge us-east-1a  0.20")), "{texts:?}");
+        assert!(texts.iter().any(|text| text.starts_with("g4dn.xlarge us-east-1a: 0.20")), "{texts:?}");
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl Failed {
 type Column<'a> = (&'a str, fn(&Row) -> String);
 
 fn amount(price: Option<Usd>) -> String {
-    price.map_or_else(String::new, |price| price.to_string())
+    price.map_or_else(String::new, |price| price.rounded_rate().to_string())
 }
 
 const ALWAYS: [Column<'static>; 10] = [
@@ -246,7 +246,7 @@ const ALWAYS: [Column<'static>; 10] = [
     ("vcpus", |row| row.vcpus.to_string()),
     ("memory", |row| row.memory.to_string()),
     ("nvme", |row| if row.nvme_gb == 0 { String::new() } else { format!("{} GB", row.nvme_gb) }),
-    ("spot usd/h", |row| row.spot_usd.map_or_else(|| "unknown".to_owned(), |price| price.to_string())),
+    ("spot usd/h", |row| row.spot_usd.map_or_else(|| "unknown".to_owned(), |price| amount(Some(price)))),
     ("per gpu", |row| amount(row.spot_usd_per_gpu)),
     ("on demand", |row| amount(row.on_demand_usd)),
     ("saves", |row| row.savings.map_or_else(String::new, |savings| format!("{savings} %"))),
@@ -269,9 +269,9 @@ impl Prices {
         });
         if let Some(looked_back) = &self.looked_back {
             columns.extend([
-                ("min", (|row| moved(row, |history| history.min.to_string())) as fn(&Row) -> String),
-                ("median", |row| moved(row, |history| history.median.to_string())),
-                ("max", |row| moved(row, |history| history.max.to_string())),
+                ("min", (|row| moved(row, |history| amount(Some(history.min)))) as fn(&Row) -> String),
+                ("median", |row| moved(row, |history| amount(Some(history.median)))),
+                ("max", |row| moved(row, |history| amount(Some(history.max)))),
                 (looked_back, |row| moved(row, |history| history.shape.clone())),
             ]);
         }
@@ -367,8 +367,8 @@ mod tests {
             Prices { regions: vec!["us-east-1".to_owned()], total: 9, offers: vec![row(), part], ..Prices::default() };
         assert_eq!(
             prices.text(false),
-            "TYPE         ZONE        GPU                 VCPUS  MEMORY  NVME    SPOT USD/H\n\
-             g4dn.xlarge  us-east-1a  1 × T4, 16 GiB      4      16 GiB  125 GB  0.1578\n\
+            "TYPE         ZONE        GPU                  VCPUS  MEMORY  NVME    SPOT USD/H\n\
+             g4dn.xlarge  us-east-1a  1 × T4, 16 GiB       4      16 GiB  125 GB  0.1578\n\
              g4dn.xlarge  us-east-1a  part of T4, 2.8 GiB  4      16 GiB  125 GB  unknown\n\
              and 7 more: --limit 9\n"
         );

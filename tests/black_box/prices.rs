@@ -224,12 +224,17 @@ fn without_leave_for_the_price_list_one_note_names_the_action_and_spot_prices_ar
 }
 
 #[test]
-fn placement_scores_take_three_types_and_are_called_a_guess() {
+fn a_placement_score_takes_three_types() {
     let aws = served();
     let flags = ["prices", "--placement-score", "--zone", "us-east-1a", "--type", "g4dn.xlarge", "--type", "g5.xlarge"];
     let few = aws.spotctl(&[&flags[..], &["-o", "json"]].concat()).exits(0).json();
     assert_eq!(few["scores"], json!([]));
-    assert!(few["notes"].to_string().contains("takes three types or more, 2 are shown"), "{:#}", few["notes"]);
+    assert!(
+        few["notes"].to_string().contains("no placement score in us-east-1: it takes three types or more"),
+        "{:#}",
+        few["notes"]
+    );
+    assert_eq!(column(&few, "offers", "type").len(), 2);
     let three = [&flags[..], &["--type", "g6.xlarge"]].concat();
     let document = aws.spotctl(&[&three[..], &["-o", "json"]].concat()).exits(0).json();
     let score = document["offers"][0]["placement_score"].as_u64();

@@ -3,10 +3,17 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use clap::Parser;
 use tokio::time::Instant;
 
 use super::*;
+use crate::report::Report;
 use crate::sandbox::{Sandbox, client};
 use crate::settings::Color;
 
@@ -16,6 +23,41 @@ const LATENCY: Duration = Duration::from_millis(100);
 struct Only {
     #[command(flatten)]
     args: Args,
+}
+
+/// The sandbox, and before it what AWS answers to `GetSpotPlacementScores`.
+#[derive(Debug, Clone)]
+struct Scoring(SharedHttpClient);
+
+const SCORES: &str = r#"<GetSpotPlacementScoresResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">
+  <requestId>5a1e7e7e-0000-4000-8000-000000000000</requestId>
+  <spotPlacementScoreSet>
+    <item><region>us-east-1</region><availabilityZoneId>use1-az1</availabilityZoneId><score>9</score></item>
+    <item><region>us-east-1</region><availabilityZoneId>use1-az99</availabilityZoneId><score>3</score></item>
+  </spotPlacementScoreSet>
+</GetSpotPlacementScoresResponse>"#;
+
+impl HttpClient for Scoring {
+    fn http_connector(&self, settings: &HttpConnectorSettings, parts: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(ScoringConnector(self.0.http_connector(settings, parts)))
+    }
+}
+
+#[derive(Debug)]
+struct ScoringConnector(SharedHttpConnector);
+
+impl HttpConnector for ScoringConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned();
+        if !body.contains("Action=GetSpotPlacementScores") {
+            return self.0.call(request);
+        }
+        // One instance in one zone, of this region only, whatever the type.
+        let wanted = ["SingleAvailabilityZone=true", "TargetCapacity=1", "RegionName.1=us-east-1", "InstanceType.3="];
+        assert!(wanted.iter().all(|part| body.contains(part)), "{body}");
+        let answer = HttpResponse::new(200_u16.try_into().unwrap(), SdkBody::from(SCORES));
+        HttpConnectorFuture::ready(Ok(answer))
+    }
 }
 
 /// What `prices` answers in a new account with this weather, and how many round trips followed each other.
@@ -28,7 +70,7 @@ async fn prices(weather: &[&str], flags: &[&str]) -> (Result<u8>, Prices, u128) 
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-        .http_client(client::http_client(sandbox))
+        .http_client(Scoring(client::http_client(sandbox)))
         .build();
     let args = Only::parse_from([&["prices"], flags].concat()).args;
     let (ui, mut report) = (Ui::new(Output::Json, true, Color::Never), Prices::default());
@@ -39,10 +81,8 @@ async fn prices(weather: &[&str], flags: &[&str]) -> (Result<u8>, Prices, u128) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_regions_take_three_sequential_round_trips_at_most_and_four_with_history_and_scores() {
-    for (flags, bound) in
-        [(&[][..], 2), (&["--regions", "all"], 3), (&["--regions", "all", "--history", "7d", "--placement-score"], 4)]
-    {
+async fn all_regions_take_three_sequential_round_trips_at_most_and_four_with_history() {
+    for (flags, bound) in [(&[][..], 2), (&["--regions", "all"], 3), (&["--regions", "all", "--history", "7d"], 4)] {
         let (result, report, trips) = prices(&[], flags).await;
         assert_eq!(result.map_err(|error| error.message), Ok(0), "{flags:?}");
         assert!(trips <= bound, "{flags:?}: {trips}");
@@ -50,6 +90,20 @@ async fn all_regions_take_three_sequential_round_trips_at_most_and_four_with_his
         let answered: BTreeSet<&str> = report.offers.iter().map(|row| row.region.as_str()).collect();
         assert!(regions == answered.len() && (flags.is_empty() || regions > 4), "{flags:?}: {answered:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_placement_score_goes_to_the_zone_of_its_id_and_is_called_a_weak_signal() {
+    let (result, report, _) = prices(&[], &["--placement-score", "--type", "g5.*"]).await;
+    assert_eq!(result.map_err(|error| error.message), Ok(0));
+    let scores: Vec<_> = report.scores.iter().map(|score| (score.zone.as_str(), score.score)).collect();
+    assert_eq!(scores, [("us-east-1a", 9)]);
+    for row in &report.offers {
+        assert_eq!(row.placement_score, (row.zone == "us-east-1a").then_some(9), "{}", row.zone);
+    }
+    assert!(report.text(false).contains("a weak signal"));
+    let (_, report, _) = prices(&[], &["--placement-score", "--type", "g5.xlarge"]).await;
+    assert!(report.scores.is_empty() && report.notes.len() == 1, "{:?}", report.notes);
 }
 
 #[test]
