@@ -25,7 +25,7 @@ pub struct InstanceType {
     pub vcpus: u32,
     /// Main memory.
     pub memory_mib: u64,
-    /// Local NVMe, all disks together, in AWS's GB; 0: none.
+    /// Local `NVMe`, all disks together, in AWS's GB; 0: none.
     pub nvme_gb: u32,
     /// Whole GPUs; 0 where the type has a fraction of one (g6f) or none.
     pub gpus: u32,

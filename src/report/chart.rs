@@ -4,6 +4,8 @@
 //! A price holds until the next, so lines are steps, not slopes. The vertical axis begins below the cheapest price, not at
 //! nothing, or the small moves that Spot prices make would not show; its ticks say where.
 
+use std::fmt::Write;
+
 use jiff::Timestamp;
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
@@ -172,10 +174,10 @@ fn path(line: &Line, frame: &Frame) -> String {
     let mut drawn = String::new();
     for (at, price) in &line.points {
         let (x, y) = (frame.x(at.as_second()), frame.y(price.micros()));
-        drawn += &if drawn.is_empty() { format!("M{x} {y}") } else { format!("H{x}V{y}") };
+        let _ = if drawn.is_empty() { write!(drawn, "M{x} {y}") } else { write!(drawn, "H{x}V{y}") };
     }
     if !drawn.is_empty() {
-        drawn += &format!("H{}", frame.x(frame.until));
+        let _ = write!(drawn, "H{}", frame.x(frame.until));
     }
     drawn
 }

@@ -62,7 +62,7 @@ pub struct Row {
     /// Memory of all GPUs together.
     #[serde(rename = "gpu_memory_gib")]
     pub gpu_memory: Mib,
-    /// Local NVMe as AWS gives it, in GB.
+    /// Local `NVMe` as AWS gives it, in GB.
     pub nvme_gb: u32,
     /// `x86_64`, `arm64`.
     pub architectures: Vec<String>,
