@@ -4,7 +4,7 @@
 //! A price holds until the next, so lines are steps, not slopes. The vertical axis begins below the cheapest price, not at
 //! nothing, or the small moves that Spot prices make would not show; its ticks say where.
 
-use std::fmt::Write as _;
+use std::fmt::Write;
 
 use jiff::Timestamp;
 use quick_xml::Writer;
