@@ -64,7 +64,8 @@ pub(super) async fn suffices(reads: &Reads<'_>) -> Verdict {
     let own = workers.ok().and_then(|mut workers| workers.remove(spec.name.as_str())).unwrap_or_default();
     let slots = u32::try_from(slots_to_fill(&own, count).len()).unwrap_or(u32::MAX);
     if slots == 0 {
-        return Verdict::ok(format!("nothing is needed: {} of {count} workers live", own.len()));
+        let live = own.iter().filter(|worker| worker.state.is_live()).count();
+        return Verdict::ok(format!("nothing is needed: {live} of {count} workers live"));
     }
     let mut markets = vec![Market::Spot];
     if spec.instance.on_demand_fallback {

@@ -134,6 +134,10 @@ fn the_quota_must_hold_as_many_workers_as_are_wished_for() {
     aws.spotctl(&["up"]).exits(0);
     // The worker that lives is one of the two.
     aws.spotctl(&["doctor", "--only", "quota", "--count", "2"]).exits(0);
+    aws.spotctl(&["down"]).exits(0);
+    aws.spotctl(&["up"]).exits(0);
+    // One that has ended is none.
+    stands(&aws, "quota", "ok", "nothing is needed: 1 of 1 workers live", "");
     aws.spotctl(&["doctor", "--only", "quota", "--count", "0"]).exits(2);
 }
 
