@@ -17,7 +17,8 @@ use aws_smithy_types::config_bag::ConfigBag;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use crate::decide::classify::{Class, classify, is_denied};
+use crate::decide::classify::{Class, classify, is_denied, is_free_plan};
+use crate::decide::permissions::ENCODED;
 use crate::error::{Error, Kind};
 
 /// A call that did not succeed.
@@ -145,15 +146,19 @@ impl Failure {
                 .hint("AWS looks in: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or --profile in ~/.aws/config, SSO (aws sso login), web identity, the container's and the instance's role")
                 .hint("without an account: spotctl --sandbox up");
         }
+        // For `sts:DecodeAuthorizationMessage`, thousands of characters long; the sentence before it says what is missing.
+        let sentence = self.message.split(ENCODED).next().unwrap_or_default().trim_end();
         let said = match &self.code {
-            Some(code) => format!("{} ({code})", self.message),
-            None => self.message.clone(),
+            Some(code) => format!("{sentence} ({code})"),
+            None => sentence.to_owned(),
         };
         let mut error = Error::new(self.class.kind(), format!("{doing}: {} answered: {said}", self.operation));
         if self.class == Class::Network {
             error.message = format!("{doing}: no answer to {}: {said}", self.operation);
         }
-        if self.class == Class::Access {
+        if is_free_plan(&self.message) {
+            error = error.hint("the account is on the free plan, which has no GPU types at all, whatever its quota; upgrading the plan is free: https://console.aws.amazon.com/billing/home#/account");
+        } else if self.class == Class::Access {
             error = error.hint(format!(
                 "{} must be allowed; what spotctl needs: spotctl render policy operator",
                 self.operation

@@ -64,6 +64,16 @@ impl Class {
 /// Where EC2 says that a profile is unknown. The code alone (`InvalidParameterValue`) covers dozens of mistakes.
 const PROFILE_NOT_VISIBLE: &str = "Invalid IAM Instance Profile";
 
+/// Where EC2 says that the account's plan does not have the type. The code alone (`InvalidParameterCombination`) covers
+/// dozens of mistakes. From public reports, not from documentation.
+const FREE_PLAN: &str = "not eligible for Free Tier";
+
+/// Whether EC2 refused because the account is on the free plan, which has no GPU types: a permission, never capacity.
+#[must_use]
+pub fn is_free_plan(message: &str) -> bool {
+    message.contains(FREE_PLAN)
+}
+
 /// Classifies AWS's answer: its error code, its sentence, the HTTP status.
 #[must_use]
 pub fn classify(code: &str, message: &str, status: u16) -> Class {
@@ -81,6 +91,7 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         "IdempotentInstanceTerminated" => Class::TokenUsedUp,
         "IdempotentParameterMismatch" => Class::TokenTaken,
         "InvalidParameterValue" if message.contains(PROFILE_NOT_VISIBLE) => Class::ProfileNotVisible,
+        "InvalidParameterCombination" if is_free_plan(message) => Class::Access,
         "InvalidIamInstanceProfileArn.NotFound" => Class::ProfileNotVisible,
         "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" => Class::ImageGone,
         "RequestLimitExceeded"
@@ -200,6 +211,13 @@ mod tests {
             ("SomethingNew", "", 500, Class::Server),
             ("SomethingNew", "", 400, Class::Other),
             ("UnauthorizedOperation", "", 403, Class::Access),
+            (
+                "InvalidParameterCombination",
+                "The specified instance type is not eligible for Free Tier.",
+                400,
+                Class::Access,
+            ),
+            ("InvalidParameterCombination", "Network interfaces and an instance-level subnet", 400, Class::Other),
             ("DependencyAccessDeniedException", "", 400, Class::Access),
         ] {
             assert_eq!(classify(code, message, status), class, "{code} {message} {status}");

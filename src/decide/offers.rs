@@ -314,7 +314,9 @@ fn no_room(candidate: &InstanceType, market: names::Market, quotas: &[Standing])
     if standing.suffices(candidate.vcpus)? {
         return None;
     }
-    let in_use = standing.in_use().map_or_else(String::new, |in_use| format!(", {in_use} in use"));
+    // Where the limit itself is too small, it does not matter who uses it.
+    let in_use = standing.in_use().filter(|_| standing.limit >= Some(candidate.vcpus));
+    let in_use = in_use.map_or_else(String::new, |in_use| format!(", {in_use} in use"));
     Some(format!(
         "the account's {} quota {} ({}) is {} vCPUs{in_use}: {} needs {}",
         market.words(),

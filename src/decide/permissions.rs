@@ -196,10 +196,13 @@ pub fn action_of(operation: &str) -> String {
     format!("{service}:{operation}")
 }
 
+/// What EC2 writes between its sentence and the encoded part of a refusal.
+pub const ENCODED: &str = "Encoded authorization failure message: ";
+
 /// The encoded part of EC2's refusal.
 #[must_use]
 pub fn encoded(message: &str) -> Option<&str> {
-    message.split("Encoded authorization failure message: ").nth(1)?.split_whitespace().next()
+    message.split(ENCODED).nth(1)?.split_whitespace().next()
 }
 
 /// What a decoded message names.

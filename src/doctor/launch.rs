@@ -16,7 +16,7 @@ use super::reads::{Look, Read};
 use super::{Reads, Status, Verdict};
 use crate::cloud::dry_run::{decoded, refusal};
 use crate::cloud::{Failure, call};
-use crate::decide::classify::Class;
+use crate::decide::classify::{Class, is_free_plan};
 use crate::decide::offers::Ranking;
 use crate::decide::permissions::{self, Missing};
 use crate::decide::{names, workers::Worker};
@@ -147,7 +147,6 @@ fn specification(kind: ResourceType, tags: &[(String, String)]) -> TagSpecificat
 
 /// What the answer to a dry run means; a refusal that hides its reason is decoded where that is permitted.
 async fn answer<T>(look: Look<'_>, answer: Result<T, Failure>) -> Answer {
-    const FREE_PLAN: &str = "Free Tier";
     let Some(failure) = refusal(answer) else { return Answer::Accepted };
     if failure.is_denied() {
         let action = format!("ec2:{}", failure.operation);
@@ -158,7 +157,7 @@ async fn answer<T>(look: Look<'_>, answer: Result<T, Failure>) -> Answer {
     if failure.class == Class::ProfileNotVisible {
         return Answer::NoProfile;
     }
-    if failure.message.contains(FREE_PLAN) {
+    if is_free_plan(&failure.message) {
         return Answer::FreePlan(failure.message);
     }
     let doing = format!("a dry run of {}", failure.operation);

@@ -60,7 +60,7 @@ fn a_table_is_what_a_person_sees() {
     assert!(lines.next().unwrap_or_default().starts_with("WORKER"), "{up}");
     let row = lines.next().unwrap_or_default();
     assert!(row.starts_with("i-") && row.contains("running") && row.contains("spot"), "{up}");
-    assert!(up.contains("if forgotten: ends itself after 8 h"), "{up}");
+    assert!(up.contains("it costs      0.1") && up.contains("it ends itself 8 h after its launch"), "{up}");
 }
 
 #[test]

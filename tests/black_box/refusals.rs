@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::support::{MINIMAL, Served, column};
+use super::support::{Folder, MINIMAL, Served, column};
 
 #[test]
 fn a_quota_of_zero_is_called_a_quota_and_never_capacity() {
@@ -155,10 +155,8 @@ fn a_slow_instance_profile_is_waited_for() {
 }
 
 #[test]
-fn what_is_not_there_yet_says_so() {
-    let aws = Served::with(MINIMAL);
-    aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "1"]).exits(2).says("not there yet");
-    aws.folder.spotctl(&["--sandbox", "up", "--wait", "ready"]).exits(2).says("`--sandbox` runs none");
+fn to_wait_for_a_box_in_process_is_refused() {
+    Folder::with(MINIMAL).spotctl(&["--sandbox", "up", "--wait", "ready"]).exits(2).says("`--sandbox` runs none");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""Makes something that spotctl did not make: `group NAME`, `parameter NAME VALUE`, `private-vpc`, `queue NAME`; or removes
+"""Makes something that spotctl did not make: `group NAME`, `parameter NAME VALUE`, `queue NAME`, `private-vpc`, `queue NAME`; or removes
 behind its back what it did: `no-template NAME`."""
 import json
 import sys
@@ -12,6 +12,8 @@ if kind == "group":
     made = ec2.create_security_group(GroupName=arguments[0], Description="somebody's")["GroupId"]
 elif kind == "parameter":
     ssm.put_parameter(Name=arguments[0], Value=arguments[1], Type="SecureString")
+elif kind == "queue":
+    made = boto3.client("sqs").create_queue(QueueName=arguments[0])["QueueUrl"]
 elif kind == "private-vpc":
     made = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     ec2.create_subnet(VpcId=made, CidrBlock="10.0.0.0/24")

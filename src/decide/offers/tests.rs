@@ -272,7 +272,7 @@ fn a_quota_rejects_what_does_not_fit_once_and_nothing_that_is_not_known() {
         ))
     };
     for (limit, in_use, expected) in [
-        (Some(0), Some(0), says(0, ", 0 in use")),
+        (Some(0), Some(0), says(0, "")),
         (Some(7), Some(4), says(7, ", 4 in use")),
         (Some(8), Some(4), None),
         (Some(4), Some(0), None),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::reference::{Buckets, Repository, kms, queues};
+use super::reference::{Repository, kms, queues};
 use super::{
     Place, PolicyError, STACK_TAG, Values, allow, allow_if, document, everything, make_spot_role, pass_role, role_name,
     tag_at_creation, tagged,
@@ -52,22 +52,17 @@ pub fn operator(spec: &Spec, place: Place<'_>, plain: &BTreeMap<String, String>)
     statements.extend(roles(spec, place));
 
     if let Some(repository) = Repository::of_worker(spec, &values)? {
-        let look = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeRepositories"];
-        statements.push(allow("SeeTheImage", &look, &[repository.arn()]));
+        statements.push(allow("SeeTheImage", &["ecr:DescribeImages"], &[repository.arn()]));
     }
     let queues = queues(spec, place, &values)?;
     if !queues.is_empty() {
-        statements.push(allow("SeeQueues", &["sqs:GetQueueAttributes", "sqs:GetQueueUrl"], &queues));
-    }
-    let buckets = Buckets::of(spec, place, &values)?.all;
-    if !buckets.is_empty() {
-        statements.push(allow("SeeBuckets", &["s3:GetBucketLocation", "s3:ListBucket"], &buckets));
+        statements.push(allow("SeeQueues", &["sqs:GetQueueUrl"], &queues));
     }
     Ok(document(&statements))
 }
 
 /// Reading that has no resource, or is done before one exists.
-const LOOK_AROUND: [&str; 32] = [
+const LOOK_AROUND: [&str; 29] = [
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceTypeOfferings",
@@ -77,12 +72,10 @@ const LOOK_AROUND: [&str; 32] = [
     "ec2:DescribeLaunchTemplates",
     "ec2:DescribeRegions",
     "ec2:DescribeRouteTables",
-    "ec2:DescribeSecurityGroupRules",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSpotInstanceRequests",
     "ec2:DescribeSpotPriceHistory",
     "ec2:DescribeSubnets",
-    "ec2:DescribeTags",
     "ec2:DescribeVolumes",
     "ec2:DescribeVpcs",
     "ec2:GetEbsDefaultKmsKeyId",
@@ -93,7 +86,6 @@ const LOOK_AROUND: [&str; 32] = [
     "kms:ListGrants",
     "pricing:GetProducts",
     "servicequotas:GetAWSDefaultServiceQuota",
-    "servicequotas:GetRequestedServiceQuotaChange",
     "servicequotas:GetServiceQuota",
     "servicequotas:ListAWSDefaultServiceQuotas",
     "servicequotas:ListRequestedServiceQuotaChangeHistoryByQuota",
@@ -103,7 +95,7 @@ const LOOK_AROUND: [&str; 32] = [
 ];
 
 /// What is done to things of the stack, and with them: a launch uses the template. There is no `AuthorizeSecurityGroupIngress`: nothing is ever let in.
-const CHANGE: [&str; 14] = [
+const CHANGE: [&str; 13] = [
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:CancelSpotInstanceRequests",
     "ec2:CreateLaunchTemplateVersion",
@@ -111,7 +103,6 @@ const CHANGE: [&str; 14] = [
     "ec2:DeleteLaunchTemplate",
     "ec2:DeleteLaunchTemplateVersions",
     "ec2:DeleteSecurityGroup",
-    "ec2:DeleteTags",
     "ec2:GetConsoleOutput",
     "ec2:ModifyLaunchTemplate",
     "ec2:RevokeSecurityGroupEgress",
@@ -135,18 +126,10 @@ fn parameters(spec: &Spec, place: Place<'_>) -> Result<Vec<Value>, PolicyError> 
         allow("ListParameters", &["ssm:GetParametersByPath"], std::slice::from_ref(&path)),
         allow(
             "WriteParameters",
-            &[
-                "ssm:AddTagsToResource",
-                "ssm:DeleteParameter",
-                "ssm:DeleteParameters",
-                "ssm:GetParameter",
-                "ssm:GetParameters",
-                "ssm:ListTagsForResource",
-                "ssm:PutParameter",
-            ],
+            &["ssm:AddTagsToResource", "ssm:DeleteParameters", "ssm:GetParameters", "ssm:PutParameter"],
             &[format!("{path}/*")],
         ),
-        allow("FindImages", &["ssm:GetParameter", "ssm:GetParameters"], &images),
+        allow("FindImages", &["ssm:GetParameters"], &images),
     ];
     if let Some((key, condition)) = kms(&spec.parameters.kms_key, place)? {
         // `GenerateDataKey` is for values over 4 KB, which are encrypted by a key of their own.
@@ -165,9 +148,7 @@ fn roles(spec: &Spec, place: Place<'_>) -> Vec<Value> {
         "iam:DetachRolePolicy",
         "iam:GetRole",
         "iam:ListAttachedRolePolicies",
-        "iam:ListInstanceProfilesForRole",
         "iam:TagRole",
-        "iam:UntagRole",
         "iam:UpdateAssumeRolePolicy",
     ];
     own.extend(inline);
@@ -179,7 +160,6 @@ fn roles(spec: &Spec, place: Place<'_>) -> Vec<Value> {
         "iam:GetInstanceProfile",
         "iam:RemoveRoleFromInstanceProfile",
         "iam:TagInstanceProfile",
-        "iam:UntagInstanceProfile",
     ];
     let mut statements = vec![
         allow("KeepTheWorkersRole", &own, &[place.iam(&format!("role/{name}"))]),
