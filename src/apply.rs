@@ -353,7 +353,7 @@ impl Watch for Narrator<'_> {
         let price = offer.price.map_or_else(|| "price unknown".to_owned(), |price| format!("{price} USD an hour"));
         let label = format!("launching {} in {}, {price}", offer.instance_type, offer.zone);
         if offer.market == Market::OnDemand {
-            self.note(format!("no Spot pool can deliver: buying on demand, {} at {price}", offer.instance_type));
+            self.note(format!("no Spot offer is left: buying on demand, {} at {price}", offer.instance_type));
         }
         let mut waiting = self.waiting.borrow_mut();
         match waiting.as_mut() {

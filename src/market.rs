@@ -11,7 +11,7 @@ use aws_sdk_ec2::operation::describe_spot_price_history::builders::DescribeSpotP
 use aws_sdk_ec2::types::{EphemeralNvmeSupport, Filter, InstanceTypeInfo, LocationType, UsageClassType};
 use jiff::Timestamp;
 
-use crate::cloud::{Cloud, call, pages};
+use crate::cloud::{Cloud, call, pages, poll};
 use crate::decide::cost::{Disk, Ledger};
 use crate::decide::names::Market;
 use crate::decide::offers::{self, InstanceType};
@@ -189,26 +189,29 @@ async fn names_in_region(cloud: &Cloud) -> Result<Vec<String>> {
 }
 
 /// What these workers cost: the prices since the first of them was launched. `disks` are their volumes, which were read beside
-/// the workers. Where the price list may not be read, on-demand workers have no price. No call where nothing is.
-///
-/// # Errors
-/// A call's failure.
-pub async fn ledger(cloud: &Cloud, workers: &[Worker], disks: BTreeMap<String, Vec<Disk>>) -> Result<Ledger> {
+/// the workers. A courtesy: where prices may not be read, or do not come in time, they are not known. No call where nothing
+/// is.
+pub async fn ledger(cloud: &Cloud, workers: &[Worker], disks: BTreeMap<String, Vec<Disk>>) -> Ledger {
     let of = |market: Market| {
         let bought = workers.iter().filter(move |worker| worker.market == market);
         bought.map(|worker| worker.instance_type.clone()).collect::<BTreeSet<String>>()
     };
     let since = workers.iter().map(|worker| worker.launched_at).min().unwrap_or_else(Timestamp::now);
     let listed = of(Market::OnDemand);
-    let list = async {
-        if listed.is_empty() {
-            BTreeMap::new()
-        } else {
-            price_list::on_demand(cloud, &listed).await.unwrap_or_default()
-        }
-    };
-    let (spot, on_demand) = futures::join!(price_history(cloud, of(Market::Spot), since), list);
-    Ok(Ledger { region: cloud.region.clone(), spot: spot?, on_demand, disks })
+    let list =
+        async { if listed.is_empty() { Ok(BTreeMap::new()) } else { price_list::on_demand(cloud, &listed).await } };
+    let history = poll::courtesy(price_history(cloud, of(Market::Spot), since));
+    let (spot, on_demand) = futures::join!(history, poll::courtesy(list));
+    let mut refused = None;
+    let spot = spot.unwrap_or_else(|| Ok(BTreeMap::new())).unwrap_or_else(|error| {
+        refused = Some(error.message);
+        BTreeMap::new()
+    });
+    let on_demand = on_demand.unwrap_or_else(|| Ok(BTreeMap::new())).unwrap_or_else(|failure| {
+        refused = Some(failure.doing("reading the prices on demand").message);
+        BTreeMap::new()
+    });
+    Ledger { region: cloud.region.clone(), spot, on_demand, disks, refused }
 }
 
 /// With `StartTime` = now AWS answers one row a pool: the price in force.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::cloud::{Caller, Cloud};
+use crate::cloud::{Caller, Cloud, poll};
 use crate::decide::cost::{Disk, Ledger};
 use crate::decide::names::{self, NONE, TAG_IDLE, TAG_LIFETIME};
 use crate::decide::offers::on_demand::{self, ListPrices};
@@ -99,6 +99,7 @@ impl Observed {
             spot: self.market.prices.iter().map(now).collect(),
             on_demand: self.list.prices.clone(),
             disks: self.disks.clone(),
+            refused: None,
         }
     }
 }
@@ -120,7 +121,7 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
         Box::pin(parameters::observe(cloud, &spec.parameters.path, &spec.name)),
         Box::pin(launch_template::observe(cloud, &spec.name)),
         worker::observe(cloud, &spec.name),
-        worker::disks(cloud, Some(&spec.name)),
+        worker::disks_if_allowed(cloud, Some(&spec.name)),
         image::candidates(cloud, &spec.instance.ami),
     )?;
     let list = ListPrices::default();
@@ -149,19 +150,18 @@ pub async fn list_prices(cloud: &Cloud, spec: &Spec, observed: &Observed, wants:
     let bought =
         observed.workers.iter().filter(|worker| worker.state.is_live() && worker.market == names::Market::OnDemand);
     let mut types: BTreeSet<String> = bought.map(|worker| worker.instance_type.clone()).collect();
-    if wants.on_demand || spec.instance.on_demand_fallback {
+    if falls_back(spec, wants) {
         types.extend(observed.market.types.iter().map(|found| found.name.clone()));
     }
     if types.is_empty() {
         return ListPrices::default();
     }
-    match price_list::on_demand(cloud, &types).await {
-        Ok(prices) => ListPrices { prices, refused: None },
-        Err(failure) => {
-            let refused = failure.doing("reading the prices on demand").message;
-            ListPrices { prices: BTreeMap::new(), refused: Some(refused) }
-        }
-    }
+    let refused = match poll::courtesy(price_list::on_demand(cloud, &types)).await {
+        Some(Ok(prices)) => return ListPrices { prices, refused: None },
+        Some(Err(failure)) => failure.doing("reading the prices on demand").message,
+        None => "the Price List API does not answer".to_owned(),
+    };
+    ListPrices { prices: BTreeMap::new(), refused: Some(refused) }
 }
 
 /// Looks how the account stands to the quotas that a launch can need, beside [`observe`]; [`count_quotas`] completes it.
@@ -172,19 +172,23 @@ pub async fn look_at_quotas(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Vec<St
     }
     let possible = |market| quota::possible(&spec.instance.types, wants.instance_type.as_deref(), market);
     let mut codes = possible(names::Market::Spot);
-    if wants.on_demand || spec.instance.on_demand_fallback {
+    if falls_back(spec, wants) {
         codes.extend(possible(names::Market::OnDemand));
     }
-    quotas::look(cloud, &codes).await.unwrap_or_else(|error| {
-        tracing::info!(%error, "the quotas are not known");
-        Vec::new()
-    })
+    match poll::courtesy(quotas::look(cloud, &codes)).await {
+        Some(Ok(standings)) => standings,
+        Some(Err(error)) => {
+            tracing::info!(%error, "the quotas are not known");
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
 }
 
 /// Fills in what the holders of the quotas count, beside [`image`]: the market tells most.
 pub async fn count_quotas(cloud: &Cloud, market: &Market, mut standings: Vec<Standing>) -> Vec<Standing> {
     let known = market.types.iter().map(|known| (known.name.clone(), known.vcpus)).collect();
-    if let Err(error) = quotas::count(cloud, &mut standings, &known).await {
+    if let Some(Err(error)) = poll::courtesy(quotas::count(cloud, &mut standings, &known)).await {
         tracing::info!(%error, "what is in use of the quotas is not known");
     }
     standings
@@ -408,13 +412,8 @@ pub fn decide(
         ));
     }
     note_cheaper(&base, &content.target, &mut notes);
-    notes.extend(
-        observed
-            .list
-            .refused
-            .as_ref()
-            .map(|why| format!("nothing is bought on demand, since the ceiling could not be kept: {why}")),
-    );
+    let refused = observed.list.refused.as_ref().filter(|_| falls_back(spec, wants));
+    notes.extend(refused.map(|why| format!("nothing is bought on demand, since the ceiling could not be kept: {why}")));
     let live = observed.workers.iter().filter(|worker| worker.state.is_live()).count();
     if wants.count > 0 && live > wants.count as usize {
         notes.push(format!(
@@ -441,6 +440,11 @@ pub fn decide(
     })
 }
 
+/// Whether something may be bought on demand.
+fn falls_back(spec: &Spec, wants: &Wants) -> bool {
+    wants.on_demand || spec.instance.on_demand_fallback
+}
+
 /// The ranking of the file alone, which the template's target is taken from, and the one with the flags.
 fn rankings(
     spec: &Spec,
@@ -463,8 +467,11 @@ fn rankings(
     let (market, subnets) = (&observed.market, &observed.place.subnets);
     let quotas = if launches { &now } else { &limits };
     let base = rank(&file, market, subnets, &limits)?;
-    let mut ranking = rank(&flags, market, subnets, quotas)?;
-    if wants.on_demand || spec.instance.on_demand_fallback {
+    // What Service Quotas and EC2 say may be late. Where something dearer stands behind it, AWS itself is asked.
+    let on_spot: &[Standing] = if falls_back(spec, wants) { &[] } else { quotas };
+    let mut ranking = rank(&flags, market, subnets, on_spot)?;
+    ranking.quotas.clone_from(quotas);
+    if falls_back(spec, wants) {
         // After every Spot offer: on demand is what is left when Spot delivers nothing.
         let listed = on_demand::offers(&flags, market, (subnets, quotas), &observed.list)?;
         ranking.offers.extend(listed.offers);

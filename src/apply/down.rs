@@ -1,6 +1,6 @@
 //! `down` and `destroy`: ends workers, then removes the foundation.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -48,11 +48,8 @@ pub struct Downed {
 /// An id that is not this stack's; a call's failure; the time ran out.
 pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) -> Result<()> {
     let Down { stack, only, .. } = order;
-    // What it has cost is a courtesy: no failure to read it keeps a worker alive.
-    let disks = async { Ok(worker::disks(cloud, Some(stack)).await.unwrap_or_default()) };
-    let (mut workers, disks, templates, requests) = futures::try_join!(
+    let (mut workers, templates, requests) = futures::try_join!(
         worker::observe(cloud, stack),
-        disks,
         launch_template::observe(cloud, stack),
         worker::open_requests(cloud, stack, &[])
     )?;
@@ -92,15 +89,26 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     };
     let at_once = async { if order.limit.is_none() { leave_word().await } else { Ok(()) } };
     let bought: Vec<Worker> = meant.iter().map(|worker| (*worker).clone()).collect();
+    // What it has cost is a courtesy, read beside the end of it: nothing of it keeps a worker alive.
+    let costs = async {
+        if bought.is_empty() {
+            return Ledger::default();
+        }
+        let (disks, ledger) = futures::join!(
+            worker::disks_if_allowed(cloud, Some(stack)),
+            market::ledger(cloud, &bought, BTreeMap::new())
+        );
+        Ledger { disks: disks.unwrap_or_default(), ..ledger }
+    };
     let (ended, cancelled, moved, said, (), ledger) = futures::join!(
         worker::terminate(cloud, &ids, |id| done.terminated.push(id.to_owned())),
         worker::cancel_requests(cloud, &requests),
         move_on,
         at_once,
         worker::mark(cloud, &marked, "draining:down"),
-        market::ledger(cloud, &bought, disks)
+        costs
     );
-    done.ended = ledger.ok().map(|ledger| (bought, Timestamp::now(), ledger));
+    done.ended = Some((bought, Timestamp::now(), ledger));
     ended?;
     cancelled?;
     done.cancelled = requests;

@@ -33,8 +33,12 @@ pub async fn file(cloud: &Cloud, quota: Quota, vcpus: u32, before: &[Increase]) 
         Err(failure) => failure,
     };
     // The SDK repeats a call whose answer was lost: then the second answer is that there is one already.
+    // Or that there is nothing to ask for any more, where it was granted at once.
+    let is_told_off = failure.code.as_deref() == Some("IllegalArgumentException");
     let may_have_filed = failure.class.is_ambiguous() || failure.class == Class::AlreadyExists;
-    if may_have_filed && let Some(increase) = appeared(cloud, quota, before).await {
+    if (may_have_filed || is_told_off)
+        && let Some(increase) = appeared(cloud, quota, before).await
+    {
         let is_ours = increase.vcpus == Some(vcpus);
         return Ok(Filed { increase, is_ours });
     }

@@ -84,8 +84,12 @@ async fn in_region(
     if args.dry_run {
         return Ok(());
     }
+    // What two runs launched twice in one stack must not keep what has expired in another.
+    let mut failed = Ok(());
     for workers in stacks.values_mut() {
-        end_duplicates(cloud, ui, workers).await?;
+        failed = failed.and(end_duplicates(cloud, ui, workers).await);
     }
-    apply::reap(cloud, &stacks, (now, grace), |id| report.borrow_mut().terminated.push(id.to_owned())).await
+    let reaped =
+        apply::reap(cloud, &stacks, (now, grace), |id| report.borrow_mut().terminated.push(id.to_owned())).await;
+    reaped.and(failed)
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
 pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut Status) -> Result<u8> {
     let (mut found, disks, groups, role, templates, values) = futures::try_join!(
         worker::observe(cloud, name),
-        worker::disks(cloud, Some(name)),
+        worker::disks_if_allowed(cloud, Some(name)),
         security_group::observe(cloud, name),
         Box::pin(role::observe(cloud, name)),
         Box::pin(launch_template::observe(cloud, name)),
@@ -55,7 +55,10 @@ pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut 
     if let Err(error) = end_duplicates(cloud, ui, &mut found).await {
         ui.warn(&error.message);
     }
-    let ledger = market::ledger(cloud, &found, disks).await?;
+    let ledger = market::ledger(cloud, &found, disks).await;
+    if let Some(why) = &ledger.refused {
+        ui.warn(&format!("what it costs is not known: {why}"));
+    }
     let now = Timestamp::now();
     report.workers = found.iter().map(|worker| Row::new(worker, &ledger, now, false)).collect();
     report.bound = Bound::of_live(&found, &ledger);
@@ -99,14 +102,17 @@ async fn stacks(ui: &Ui, global: &GlobalArgs, regions: Option<&Regions>) -> Outc
 }
 
 async fn in_region(cloud: &Cloud) -> Result<Vec<Stack>> {
-    let (workers, disks, templates) =
-        futures::try_join!(worker::observe_all(cloud), worker::disks(cloud, None), launch_template::stacks(cloud))?;
+    let (workers, disks, templates) = futures::try_join!(
+        worker::observe_all(cloud),
+        worker::disks_if_allowed(cloud, None),
+        launch_template::stacks(cloud)
+    )?;
     let mut found: Found = workers;
     for stack in templates {
         found.entry(stack).or_default();
     }
     let live = found.values().flatten().filter(|worker| worker.state.is_live());
-    let ledger = market::ledger(cloud, &live.cloned().collect::<Vec<Worker>>(), disks).await?;
+    let ledger = market::ledger(cloud, &live.cloned().collect::<Vec<Worker>>(), disks).await;
     let now = Timestamp::now();
     Ok(found.iter().map(|(stack, workers)| Stack::new(&cloud.region, stack, workers, &ledger, now)).collect())
 }

@@ -39,9 +39,9 @@ pub const STATE: Pace =
 pub const INCREASE: Pace =
     Pace { first: Duration::from_secs(15), slowest: Duration::from_mins(1), limit: Duration::from_hours(48) };
 
-/// For a command of the user's own that is run at the end.
+/// For a command of the user's own that is run at the end; it may be another `spotctl up`.
 pub const COMMAND: Pace =
-    Pace { first: Duration::from_millis(20), slowest: Duration::from_secs(1), limit: Duration::from_mins(5) };
+    Pace { first: Duration::from_millis(20), slowest: Duration::from_secs(1), limit: Duration::from_hours(2) };
 
 /// What one look came to.
 #[derive(Debug)]
@@ -78,6 +78,14 @@ pub async fn poll<T, E>(
     }
 }
 
+/// How long what is only nice to know may keep a command: prices and quotas, where their endpoints do not answer.
+const COURTESY: Duration = Duration::from_secs(8);
+
+/// The answer, unless it is not there in time: for reads that nothing depends on.
+pub async fn courtesy<T>(read: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(COURTESY, read).await.ok()
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the module that sleeps")]
 async fn sleep(pause: Duration) {
     tokio::time::sleep(pause).await;
@@ -101,6 +109,14 @@ mod tests {
         .await;
         assert_eq!(answer, Ok(Err(TimedOut)));
         assert_eq!(looks, [0, 1000, 2500, 4750, 7750]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_only_nice_to_know_does_not_keep_a_command() {
+        let began = Instant::now();
+        assert_eq!(courtesy(std::future::pending::<()>()).await, None);
+        assert_eq!(began.elapsed(), COURTESY);
+        assert_eq!(courtesy(async { 1 }).await, Some(1));
     }
 
     #[tokio::test(start_paused = true)]

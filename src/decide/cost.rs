@@ -188,6 +188,8 @@ pub struct Ledger {
     pub on_demand: BTreeMap<String, Usd>,
     /// Volumes by instance.
     pub disks: BTreeMap<String, Vec<Disk>>,
+    /// Why some price could not be read.
+    pub refused: Option<String>,
 }
 
 impl Ledger {
@@ -210,6 +212,10 @@ impl Ledger {
         let disks = self.disks.get(&worker.id).map(Vec::as_slice).unwrap_or_default();
         let price = self.prices(worker).last().map(|(_, price)| *price);
         let mut hourly = Hourly::new(price, disks, &self.region);
+        // One that is stopped keeps its volume, and that is billed.
+        if matches!(worker.state, State::Stopping | State::Stopped) {
+            hourly.instance = Some(Usd::default());
+        }
         // A new one gets its address in a moment.
         if worker.public_ip.is_none() && worker.state != State::Pending {
             hourly.public_ipv4 = Usd::default();

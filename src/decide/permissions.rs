@@ -99,7 +99,7 @@ pub fn of_up(spec: &Spec, place: Place<'_>, without_spot_role: bool) -> Vec<Need
 pub const MAKE_SPOT_ROLE: &str = "iam:CreateServiceLinkedRole";
 
 /// What `up` reads, and what knows no resource.
-const READ: [&str; 15] = [
+const READ: [&str; 16] = [
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceTypeOfferings",
@@ -112,6 +112,7 @@ const READ: [&str; 15] = [
     "ec2:DescribeSpotInstanceRequests",
     "ec2:DescribeSpotPriceHistory",
     "ec2:DescribeSubnets",
+    "ec2:DescribeVolumes",
     "ec2:DescribeVpcs",
     "servicequotas:GetServiceQuota",
     "ssm:DescribeParameters",

@@ -204,6 +204,14 @@ pub fn all(market: Market) -> BTreeSet<Quota> {
     CLASSES.iter().map(|class| class.quota(market)).collect()
 }
 
+/// Wildcards that meet every type of these quotas, and some of others: a filter for what may count against them.
+#[must_use]
+pub fn patterns<'a>(quotas: impl IntoIterator<Item = &'a Quota>) -> BTreeSet<String> {
+    let its = |quota: &'a Quota| CLASSES.iter().filter(|class| class.quota(quota.market) == *quota);
+    let letters = quotas.into_iter().flat_map(its).flat_map(|class| class.letters);
+    letters.map(|letters| format!("{letters}*")).collect()
+}
+
 /// The quota with this code.
 #[must_use]
 pub fn by_code(code: &str) -> Option<Quota> {
@@ -262,6 +270,14 @@ pub fn possible(types: &Types, also: Option<&str>, market: Market) -> BTreeSet<Q
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_wildcards_of_a_quota_meet_every_type_of_it() {
+        let g = of("g4dn.xlarge", Market::Spot).unwrap();
+        assert_eq!(patterns([&g]).into_iter().collect::<Vec<_>>(), ["g*", "gr*", "vt*"]);
+        let p = [of("p4d.24xlarge", Market::Spot).unwrap(), of("p5.4xlarge", Market::Spot).unwrap()];
+        assert_eq!(patterns(&p).into_iter().collect::<Vec<_>>(), ["p*"]);
+    }
 
     #[test]
     fn each_family_has_its_code_and_an_unknown_one_none() {

@@ -33,7 +33,7 @@ pub(super) async fn forgotten(reads: &Reads<'_>) -> Verdict {
         Ledger::default()
     } else {
         // What they cost is worth knowing, and nothing to fail for.
-        market::ledger(reads.look.cloud, &workers, BTreeMap::new()).await.unwrap_or_default()
+        market::ledger(reads.look.cloud, &workers, BTreeMap::new()).await
     };
     judge(&stacks, &over, &ledger)
 }

@@ -24,7 +24,13 @@ pub async fn on_demand(cloud: &Cloud, types: &BTreeSet<String>) -> Result<BTreeM
         pages("GetProducts", request.into_paginator().send()).await
     });
     let pages = futures::future::try_join_all(asked).await?;
-    Ok(pages.iter().flatten().flat_map(|page| page.price_list()).filter_map(|product| read(product)).collect())
+    let mut prices = BTreeMap::new();
+    for (name, price) in pages.iter().flatten().flat_map(|page| page.price_list()).filter_map(|product| read(product)) {
+        // A ceiling is held against what it may cost: of two rows that no filter told apart the dearer one.
+        let known = prices.entry(name).or_insert(price);
+        *known = (*known).max(price);
+    }
+    Ok(prices)
 }
 
 /// Comma-separated names, as many in one as fit.
@@ -50,6 +56,8 @@ fn filters(cloud: &Cloud, names: &str) -> Vec<Filter> {
         ("preInstalledSw", "NA"),
         // Not the rows of capacity reservations, which cost the same when unused.
         ("capacitystatus", "Used"),
+        // Not those of Capacity Blocks either, which are paid beforehand and stand there at nothing an hour.
+        ("marketoption", "OnDemand"),
     ];
     let exactly = exactly.into_iter().map(|(field, value)| (FilterType::TermMatch, field, value));
     exactly
@@ -66,7 +74,8 @@ fn read(product: &str) -> Option<(String, Usd)> {
     let dimensions = offers.values().filter_map(|offer| offer["priceDimensions"].as_object());
     let by_the_hour = dimensions.flat_map(|all| all.values()).filter(|dimension| dimension["unit"] == "Hrs");
     let price = by_the_hour.filter_map(|dimension| dimension["pricePerUnit"]["USD"].as_str()?.parse().ok()).max()?;
-    Some((name, price))
+    // Nothing is free: a price of 0 is another kind of row.
+    (price > Usd::default()).then_some((name, price))
 }
 
 #[cfg(test)]
@@ -80,9 +89,15 @@ mod tests {
             "terms": {"OnDemand": {"X.JRTCKXETXF": {"priceDimensions": {"X.JRTCKXETXF.6YS6EN2CT7":
             {"unit": "Hrs", "pricePerUnit": {"USD": "1.0060000000"}}}}}}}"#;
         assert_eq!(read(product), Some(("g5.xlarge".to_owned(), Usd::from_micros(1_006_000))));
-        for odd in
-            ["", "{}", "[]", r#"{"product": 1}"#, &product.replace("Hrs", "Quantity"), &product.replace("USD", "CNY")]
-        {
+        for odd in [
+            "",
+            "{}",
+            "[]",
+            r#"{"product": 1}"#,
+            &product.replace("Hrs", "Quantity"),
+            &product.replace("USD", "CNY"),
+            &product.replace("1.0060000000", "0.0000000000"),
+        ] {
             assert_eq!(read(odd), None, "{odd}");
         }
     }

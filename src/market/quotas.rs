@@ -48,7 +48,7 @@ pub async fn look(cloud: &Cloud, wanted: &BTreeSet<Quota>) -> Result<Vec<Standin
     let has_spot = wanted.iter().any(|quota| quota.market == Market::Spot);
     let (limits, instances, requests) = futures::try_join!(
         Box::pin(limits(cloud, wanted)),
-        Box::pin(instances(cloud)),
+        Box::pin(instances(cloud, quota::patterns(wanted))),
         Box::pin(open_requests(cloud, has_spot))
     )?;
     let standings = wanted.iter().map(|quota| {
@@ -252,8 +252,10 @@ async fn vcpus_of(cloud: &Cloud, types: BTreeSet<String>) -> Result<BTreeMap<Str
 
 type Found = Result<Vec<(Market, Holder)>, &'static str>;
 
-async fn instances(cloud: &Cloud) -> Result<Found> {
+/// Of these types only: an account may run thousands of others.
+async fn instances(cloud: &Cloud, types: BTreeSet<String>) -> Result<Found> {
     let request = cloud.ec2.describe_instances().filters(filter("instance-state-name", COUNTING));
+    let request = request.filters(filter("instance-type", types));
     match allowed(pages("DescribeInstances", request.into_paginator().send()).await) {
         Ok(Ok(found)) => {
             let reservations = found.iter().flat_map(|page| page.reservations());

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::table::table;
+use crate::decide::names::Market;
 use crate::decide::offers::{Cause, Rejection};
 use crate::spec::{Usd, Zone};
 
@@ -18,7 +19,15 @@ struct Line<'a> {
     zones: Vec<&'a Zone>,
     price: Option<Usd>,
     reason: &'a str,
+    market: Market,
     rank: u8,
+}
+
+impl Line<'_> {
+    fn is_of(&self, rejection: &Rejection) -> bool {
+        (self.instance_type, self.reason, self.market)
+            == (rejection.instance_type.as_str(), rejection.reason.as_str(), rejection.market)
+    }
 }
 
 /// The table of what was not taken, `taken` being the price of what was; nothing where there is nothing to explain. What
@@ -57,9 +66,7 @@ fn shown(rejected: &[Rejection], taken: Option<Usd>, color: bool, counts: impl F
         if !counts(rank) {
             continue;
         }
-        let same = lines
-            .iter_mut()
-            .find(|line| line.instance_type == rejection.instance_type && line.reason == rejection.reason);
+        let same = lines.iter_mut().find(|line| line.is_of(rejection));
         match same {
             Some(line) => {
                 line.zones.extend(&rejection.zone);
@@ -71,6 +78,7 @@ fn shown(rejected: &[Rejection], taken: Option<Usd>, color: bool, counts: impl F
                 zones: rejection.zone.iter().collect(),
                 price: rejection.price,
                 reason: &rejection.reason,
+                market: rejection.market,
                 rank,
             }),
         }
@@ -82,7 +90,8 @@ fn shown(rejected: &[Rejection], taken: Option<Usd>, color: bool, counts: impl F
     lines.sort_by_key(|line| line.rank);
     let rows = lines.iter().take(SHOWN).map(|line| {
         let price = line.price.map_or_else(|| "-".to_owned(), |price| price.to_string());
-        vec![line.instance_type.to_owned(), zones(&line.zones), price, line.reason.to_owned()]
+        let market = if line.market == Market::OnDemand { " on demand" } else { "" };
+        vec![format!("{}{market}", line.instance_type), zones(&line.zones), price, line.reason.to_owned()]
     });
     let mut text = table(&["not taken", "zone", "usd/h", "why"], rows, color);
     if lines.len() > SHOWN {

@@ -8,6 +8,7 @@ use super::Report;
 use super::choice;
 use super::table::table;
 use super::workers::Bound;
+use crate::decide::names::Market;
 use crate::decide::offers::{Offer, Rejection};
 use crate::resource::parameters::Row;
 use crate::resource::{Action, Change};
@@ -63,7 +64,12 @@ impl Report for Plan {
             (0, _) => writeln!(text, "\n`up` would launch nothing: as many workers live as are wished"),
             (launches, Some(first)) => {
                 let price = first.price.map_or_else(String::new, |price| format!(" for {price} USD an hour"));
-                writeln!(text, "\n`up` would launch {launches} × {} in {}{price}", first.instance_type, first.zone)
+                let market = if first.market == Market::OnDemand { " on demand" } else { "" };
+                writeln!(
+                    text,
+                    "\n`up` would launch {launches} × {}{market} in {}{price}",
+                    first.instance_type, first.zone
+                )
             }
             (_, None) => writeln!(text, "\n`up` would find nothing to launch"),
         };

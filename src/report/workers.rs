@@ -289,7 +289,7 @@ impl Bill {
             instance_type: worker.instance_type.clone(),
             market: worker.market,
             launched_at: rfc3339(worker.launched_at),
-            lived: Period::from_secs(u32::try_from(lived.max(1)).unwrap_or(u32::MAX)),
+            lived: Period::clamped(lived),
             usd: ledger.spent(worker, now),
         }
     }
@@ -409,5 +409,7 @@ mod tests {
         let bill = Bill::new(&one, &ledger(), Timestamp::from_second(5400).unwrap());
         let report = Down { terminated: vec!["i-1".to_owned()], bills: vec![bill], ..Down::default() };
         assert_eq!(report.text(false), "terminated  i-1  g4dn.xlarge 1h30m, about 0.30 USD\n");
+        let years = Bill::new(&one, &ledger(), Timestamp::from_second(3 * 366 * 86_400).unwrap());
+        assert_eq!(years.lived.to_string(), "8784h", "more than a year is a year at least");
     }
 }

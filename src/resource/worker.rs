@@ -139,6 +139,21 @@ pub async fn disks(cloud: &Cloud, stack: Option<&WorkerName>) -> Result<BTreeMap
     Ok(disks)
 }
 
+/// The same as a courtesy: where it is not allowed or does not answer, what a worker costs is not known, and nothing fails.
+///
+/// # Errors
+/// Never.
+pub async fn disks_if_allowed(cloud: &Cloud, stack: Option<&WorkerName>) -> Result<BTreeMap<String, Vec<Disk>>> {
+    match poll::courtesy(disks(cloud, stack)).await {
+        Some(Ok(disks)) => Ok(disks),
+        Some(Err(error)) => {
+            tracing::info!(%error, "the volumes are not known");
+            Ok(BTreeMap::new())
+        }
+        None => Ok(BTreeMap::new()),
+    }
+}
+
 /// Ends the workers that are one too many in their slot, and answers their ids. Whoever sees such a pair does this: both
 /// racers come to the same answer.
 ///

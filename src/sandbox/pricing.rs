@@ -55,20 +55,31 @@ struct Variant {
     installed: &'static str,
     capacity: &'static str,
     usage: &'static str,
+    market: &'static str,
     /// Per cent of the price of Linux, shared and used.
     percent: u64,
 }
 
 /// The first is what an instance without a reservation costs; the others are those that a client takes for it by mistake.
 /// What a reservation wastes costs as much as what is used, as in AWS; what it covers costs nothing more.
-const VARIANTS: [Variant; 6] = [
-    Variant { system: "Linux", tenancy: "Shared", installed: "NA", capacity: "Used", usage: "BoxUsage", percent: 100 },
+/// A Capacity Block is paid beforehand: its row says that an hour costs nothing.
+const VARIANTS: [Variant; 7] = [
+    Variant {
+        system: "Linux",
+        tenancy: "Shared",
+        installed: "NA",
+        capacity: "Used",
+        usage: "BoxUsage",
+        market: ON_DEMAND,
+        percent: 100,
+    },
     Variant {
         system: "Linux",
         tenancy: "Dedicated",
         installed: "NA",
         capacity: "Used",
         usage: "DedicatedUsage",
+        market: ON_DEMAND,
         percent: 110,
     },
     Variant {
@@ -77,6 +88,7 @@ const VARIANTS: [Variant; 6] = [
         installed: "NA",
         capacity: "Used",
         usage: "BoxUsage",
+        market: ON_DEMAND,
         percent: 150,
     },
     Variant {
@@ -85,6 +97,7 @@ const VARIANTS: [Variant; 6] = [
         installed: "SQL Std",
         capacity: "Used",
         usage: "BoxUsage",
+        market: ON_DEMAND,
         percent: 220,
     },
     Variant {
@@ -93,6 +106,7 @@ const VARIANTS: [Variant; 6] = [
         installed: "NA",
         capacity: "UnusedCapacityReservation",
         usage: "UnusedBox",
+        market: ON_DEMAND,
         percent: 100,
     },
     Variant {
@@ -101,9 +115,21 @@ const VARIANTS: [Variant; 6] = [
         installed: "NA",
         capacity: "AllocatedCapacityReservation",
         usage: "Reservation",
+        market: ON_DEMAND,
+        percent: 0,
+    },
+    Variant {
+        system: "Linux",
+        tenancy: "Shared",
+        installed: "NA",
+        capacity: "Used",
+        usage: "BoxUsage",
+        market: "CapacityBlock",
         percent: 0,
     },
 ];
+
+const ON_DEMAND: &str = "OnDemand";
 
 /// What a product is told by. Not every product has each.
 const ATTRIBUTES: [&str; 18] = [
@@ -249,8 +275,14 @@ impl Product {
     fn name(self) -> String {
         let variant = self.variant;
         format!(
-            "{} {} {} {} {} {}",
-            self.place.0, self.kind.name, variant.system, variant.tenancy, variant.installed, variant.capacity
+            "{} {} {} {} {} {} {}",
+            self.place.0,
+            self.kind.name,
+            variant.system,
+            variant.tenancy,
+            variant.installed,
+            variant.capacity,
+            variant.market
         )
     }
 
@@ -279,7 +311,7 @@ impl Product {
             "licenseModel" => "No License required".to_owned(),
             "location" => location.to_owned(),
             "locationType" => "AWS Region".to_owned(),
-            "marketoption" => "OnDemand".to_owned(),
+            "marketoption" => variant.market.to_owned(),
             "memory" => format!("{} GiB", gib(kind.memory_mib)),
             "operatingSystem" => variant.system.to_owned(),
             "operation" => match (variant.system, variant.installed) {

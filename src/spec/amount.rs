@@ -158,6 +158,12 @@ impl Period {
         Self(seconds)
     }
 
+    /// So many seconds, at least one and at most a year: for what was measured and may be longer.
+    #[must_use]
+    pub fn clamped(seconds: i64) -> Self {
+        Self(u32::try_from(seconds.max(1)).unwrap_or(Self::MAX).min(Self::MAX))
+    }
+
     /// Whole seconds.
     #[must_use]
     pub const fn as_secs(self) -> u32 {

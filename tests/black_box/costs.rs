@@ -88,12 +88,46 @@ fn a_region_that_fails_is_named_and_the_others_are_shown() {
     let aws = Served::with(MINIMAL);
     aws.spotctl(&["up"]).exits(0);
     aws.spotctl(&["status", "--stacks", "--regions", "mars-1"]).exits(2).says("enabled are ap-northeast-1");
-    // One region's calls come first: the fault strikes each of its attempts.
-    aws.weather("fail DescribeVolumes 403 1");
+    aws.weather("fail DescribeInstances 403 1");
     let status = aws.spotctl(&["status", "--stacks", "--regions", "all", "-o", "json"]).exits(5).json();
     assert_eq!(status["failed"].as_array().map(Vec::len), Some(1), "{status}");
     assert_eq!(status["regions"].as_array().map(Vec::len), Some(8));
     assert_eq!(status["error"]["kind"], "access");
+}
+
+#[test]
+fn what_something_costs_is_a_courtesy_that_hides_no_worker_and_keeps_none_alive() {
+    let aws = Served::with(MINIMAL);
+    aws.spotctl(&["up"]).exits(0);
+    for operation in ["DescribeVolumes", "DescribeSpotPriceHistory"] {
+        aws.weather(&format!("fail {operation} 403 100"));
+    }
+    let status = aws.spotctl(&["status", "-o", "json"]).exits(0).says("what it costs is not known");
+    assert_eq!(column(&status.json(), "workers", "state"), ["running"]);
+    assert_eq!(status.json()["worst_case"], Value::Null);
+    let down = aws.spotctl(&["down", "-o", "json"]).exits(0).json();
+    assert_eq!(down["bills"][0]["usd"], Value::Null);
+    assert!(aws.live().is_empty());
+}
+
+#[test]
+fn a_duplicate_that_cannot_be_ended_keeps_no_expired_worker_alive() {
+    let aws = Served::with(MINIMAL);
+    aws.weather("clock -2h");
+    let up = aws.spotctl(&["up", "--ttl", "1h", "-o", "json"]).exits(0).json();
+    aws.spotctl(&["up", "--count", "3", "--ttl", "none"]).exits(0);
+    // Two workers of one slot, as two racing runs may leave them.
+    let young: Vec<String> =
+        aws.live().iter().filter_map(|one| one["InstanceId"].as_str().map(str::to_owned)).collect();
+    let old = column(&up, "workers", "id").remove(0);
+    for id in young.iter().filter(|id| **id != old) {
+        aws.boto3("tag.py", &[id, "spotctl:slot", "7"]);
+    }
+    aws.weather("clock reset");
+    aws.weather("fail TerminateInstances 403 1");
+    let reap = aws.spotctl(&["reap", "--all", "-o", "json"]).exits(5).json();
+    assert_eq!(column(&reap, "expired", "id"), [old.clone()]);
+    assert_eq!(reap["terminated"], serde_json::json!([old]));
 }
 
 /// On Spot the cheap pools are dry; on demand a `g4dn.xlarge` costs 0.526 in the sandbox.
@@ -159,6 +193,18 @@ fn the_quota_on_demand_is_another_and_is_named() {
     let up = aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "0.60"]).exits(3);
     up.says("on-demand quota L-DB2E81BA").says("spotctl quota request --code L-DB2E81BA");
     assert_eq!(aws.live().len(), 0);
+}
+
+#[test]
+fn spot_is_asked_before_on_demand_whatever_the_quota_is_said_to_be() {
+    let aws = dry();
+    aws.weather("wet all");
+    aws.weather("quota G=0");
+    let up = aws.spotctl(&["up", "--on-demand-fallback", "--max-price", "0.60", "-o", "json"]).exits(0).json();
+    assert_eq!(column(&up, "workers", "market"), ["on-demand"]);
+    let refused =
+        up["rejected"].as_array().into_iter().flatten().filter(|row| row["code"] == "MaxSpotInstanceCountExceeded");
+    assert!(refused.count() > 0, "AWS itself said no: {up:#}");
 }
 
 #[test]

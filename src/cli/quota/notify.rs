@@ -1,4 +1,4 @@
-//! `--notify`: a command of the user's own, run through the shell once the waiting is over, however it ended.
+//! `--notify`: a command of the user's own, run through the shell once the waiting is over.
 //!
 //! It learns what happened from its environment, and what it prints goes to stderr: stdout is the report's. Nobody repeats
 //! its text, which may hold the address of a private door. That it fails changes nothing.
@@ -22,14 +22,14 @@ pub(super) struct News {
     pub(super) limit: String,
 }
 
-/// Runs it and waits for it, minutes at most.
+/// Runs it and waits for it. It is never killed: it may be launching something.
 pub(super) async fn notify(ui: &Ui, command: &str, news: &News) {
     let ended =
         until_signal(async { run(command, news).await.map_err(|error| Error::new(Kind::Aws, error.to_string())) });
     match ended.await {
         Ok(Ok(status)) if status.success() => {}
         Ok(Ok(status)) => ui.warn(&format!("the command of --notify ended with {status}")),
-        Ok(Err(TimedOut)) => ui.warn("the command of --notify did not end within five minutes and was stopped"),
+        Ok(Err(TimedOut)) => ui.warn("the command of --notify did not end within two hours; it is left to itself"),
         Err(error) => ui.warn(&format!("the command of --notify: {}", error.message)),
     }
 }
@@ -45,9 +45,5 @@ async fn run(command: &str, news: &News) -> io::Result<Result<ExitStatus, TimedO
         .spawn()?;
     let ended =
         poll::poll(COMMAND, async || Ok::<_, io::Error>(child.try_wait()?.map_or(Look::Again, Look::Done))).await?;
-    if ended.is_err() {
-        child.kill()?;
-        child.wait()?;
-    }
     Ok(ended)
 }

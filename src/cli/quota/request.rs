@@ -8,7 +8,7 @@ use super::super::signal::until_signal;
 use super::sight::Source;
 use super::target::{Flags, Prefer, find};
 use crate::apply::increase;
-use crate::decide::increase::{STEP, sensible};
+use crate::decide::increase::{STEP, Verdict, judge, sensible};
 use crate::decide::need::Known;
 use crate::error::{Error, Result};
 use crate::report::quota::{Came, Filing, Quotas};
@@ -52,7 +52,13 @@ async fn file(ui: &Ui, source: &Source, flags: &Flags, report: &mut Filing) -> R
     if number.asked != number.least {
         report.reason = format!("{}; rounded up to a multiple of {STEP}", number.because);
     }
-    if let Some(open) = known.open() {
+    // One that was answered a moment ago may still be applied: AWS approves before the new value counts.
+    let increases = known.increases.as_deref().unwrap_or_default();
+    let waiting = match judge(limit, number.least, increases, Timestamp::now()) {
+        Verdict::Wait(increase) => Some(increase),
+        _ => None,
+    };
+    if let Some(open) = waiting {
         report.is_open(open, Came::Open);
         if open.vcpus.is_some_and(|asked| asked < number.least) {
             let wished = number.least;

@@ -37,8 +37,8 @@ pub(super) struct Args {
     /// How often to look; the first looks come sooner
     #[arg(long, value_name = "TIME", default_value = "60s")]
     interval: Period,
-    /// Run this through the shell at the end, whatever it is; it finds `SPOTCTL_QUOTA_CODE`, `SPOTCTL_QUOTA_LIMIT` and
-    /// `SPOTCTL_QUOTA_STATUS` (granted, denied, closed, nothing, timeout, interrupted, failed)
+    /// Run this through the shell when the waiting is over, unless it was interrupted; it finds `SPOTCTL_QUOTA_CODE`,
+    /// `SPOTCTL_QUOTA_LIMIT` and `SPOTCTL_QUOTA_STATUS` (granted, denied, closed, nothing, timeout, failed)
     #[arg(long, value_name = "CMD")]
     notify: Option<String>,
 }
@@ -61,7 +61,9 @@ pub(super) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
         limit: report.limit().map_or_else(String::new, |limit| limit.to_string()),
     };
     let outcome = finish(ui, "quota", &report, result);
-    if let Some(command) = &args.notify {
+    // Whoever stops the waiting has no news to get; and a command that launches must not run after a Ctrl-C.
+    let is_stopped = matches!(report.status, "interrupted");
+    if let Some(command) = args.notify.as_ref().filter(|_| !is_stopped) {
         notify(ui, command, &news).await;
     }
     outcome

@@ -37,7 +37,7 @@ pub fn offers(
     let listed = Market { prices, ..market.clone() };
     let mut ranking = rank(&Wish { market: names::Market::OnDemand, ..wish.clone() }, &listed, subnets, quotas)?;
     // What has no pool, or the wrong architecture, has been said for Spot.
-    ranking.rejected.retain(|rejection| matches!(rejection.cause, Cause::MaxPrice | Cause::Quota));
+    ranking.rejected.retain(|rejection| matches!(rejection.cause, Cause::MaxPrice | Cause::NoPrice | Cause::Quota));
     Ok(ranking)
 }
 
@@ -68,7 +68,8 @@ mod tests {
     fn what_has_no_list_price_is_never_bought_and_nothing_without_a_ceiling() {
         let capped = Wish { max_price: Some(Usd::from_micros(600_000)), ..wish(&Types::Cheapest) };
         let ranking = offers(&capped, &market(), (&[subnet("a", 5)], &[]), &list(&[])).unwrap();
-        assert_eq!((ranking.offers, ranking.rejected), (vec![], vec![]));
+        assert_eq!(ranking.offers, vec![]);
+        assert!(ranking.rejected.iter().all(|rejection| rejection.cause == Cause::NoPrice), "{:?}", ranking.rejected);
         let error = offers(&wish(&Types::Cheapest), &market(), (&[subnet("a", 5)], &[]), &list(&[])).unwrap_err();
         assert_eq!(error.kind, Kind::Usage);
     }

@@ -42,6 +42,7 @@ fn a_type_is_many_products_and_one_of_them_is_what_an_instance_costs() {
         ("TERM_MATCH", "tenancy", "Shared"),
         ("TERM_MATCH", "preInstalledSw", "NA"),
         ("TERM_MATCH", "capacitystatus", "Used"),
+        ("TERM_MATCH", "marketoption", "OnDemand"),
     ];
     let one = list(&ask("GetProducts", &filters(&exact)).unwrap());
     let [row] = one.as_slice() else { panic!("{one:?}") };
