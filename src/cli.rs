@@ -11,7 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::error::{Error, Kind, Result};
 use crate::report;
-use crate::settings::{Color, GlobalArgs, Output};
+use crate::settings::{Address, Color, GlobalArgs, Output};
 use crate::ui::Ui;
 
 pub mod context;
@@ -132,7 +132,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     trace(cli.global.verbose);
-    let ui = Ui::new(cli.global.output, cli.global.quiet, cli.global.color);
+    let ui = Ui::new(cli.global.output, cli.global.quiet, cli.global.color).about(Address::of(&cli.global));
     let command = cli.command.name();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
@@ -215,7 +215,12 @@ fn refuse(error: &clap::Error) -> ExitCode {
     report::write_failure(
         &Ui::new(Output::Json, false, Color::Auto),
         command.unwrap_or("spotctl"),
-        &Error::usage(message),
+        &text
+            .lines()
+            .skip(1)
+            .map(str::trim)
+            .filter(|line| line.starts_with("[possible values") || line.starts_with("tip:"))
+            .fold(Error::usage(message), |error, line| error.hint(line.trim_start_matches("tip: "))),
     );
     ExitCode::from(Kind::Usage.exit_code())
 }

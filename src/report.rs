@@ -39,8 +39,8 @@ pub trait Report: Serialize {
 pub fn write(ui: &Ui, command: &str, report: &impl Report, error: Option<&Error>) {
     match ui.output {
         Output::Text if error.is_some() && report.is_empty() => {}
-        Output::Text => ui.data(&report.text(ui.colors_data())),
-        Output::Json => ui.data(&document(command, report, error)),
+        Output::Text => ui.data(&ui.complete(&report.text(ui.colors_data()))),
+        Output::Json => ui.data(&document(ui, command, report, error)),
     }
     if let Some(error) = error {
         ui.error(error);
@@ -50,12 +50,12 @@ pub fn write(ui: &Ui, command: &str, report: &impl Report, error: Option<&Error>
 /// Writes a failure that came before there was anything to report.
 pub fn write_failure(ui: &Ui, command: &str, error: &Error) {
     if ui.output == Output::Json {
-        ui.data(&document(command, &Map::new(), Some(error)));
+        ui.data(&document(ui, command, &Map::new(), Some(error)));
     }
     ui.error(error);
 }
 
-fn document(command: &str, report: &impl Serialize, error: Option<&Error>) -> String {
+fn document(ui: &Ui, command: &str, report: &impl Serialize, error: Option<&Error>) -> String {
     let mut document = Map::new();
     document.insert("format".to_owned(), json!(FORMAT));
     document.insert("command".to_owned(), json!(command));
@@ -67,7 +67,34 @@ fn document(command: &str, report: &impl Serialize, error: Option<&Error>) -> St
     if let Some(error) = error {
         document.insert("error".to_owned(), failure(error));
     }
-    format!("{:#}\n", Value::Object(document))
+    let mut document = Value::Object(document);
+    complete(ui, &mut document);
+    format!("{document:#}\n")
+}
+
+/// What tells to run something, wherever it stands in the document.
+const ADVICE: [&str; 3] = ["advice", "hints", "notes"];
+
+fn complete(ui: &Ui, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                match field {
+                    Value::String(text) if ADVICE.contains(&name.as_str()) => *text = ui.complete(text),
+                    Value::Array(texts) if ADVICE.contains(&name.as_str()) => {
+                        for text in texts.iter_mut() {
+                            if let Value::String(text) = text {
+                                *text = ui.complete(text);
+                            }
+                        }
+                    }
+                    other => complete(ui, other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| complete(ui, item)),
+        _ => {}
+    }
 }
 
 fn failure(error: &Error) -> Value {
@@ -96,13 +123,14 @@ mod tests {
 
     #[test]
     fn a_failure_keeps_what_is_known_and_names_what_is_left() {
+        let ui = Ui::new(Output::Json, true, crate::settings::Color::Never);
         let mut error = Error::new(Kind::Capacity, "no").hint("spotctl down").code("Insufficient");
         error.leftovers = vec![Leftover {
             kind: "instance".to_owned(),
             id: "i-1".to_owned(),
             usd_per_hour: Some(Usd::from_micros(1000)),
         }];
-        let document: Value = serde_json::from_str(&document("up", &json!({"stack": "w"}), Some(&error))).unwrap();
+        let document: Value = serde_json::from_str(&document(&ui, "up", &json!({"stack": "w"}), Some(&error))).unwrap();
         assert_eq!(
             document,
             json!({

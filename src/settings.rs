@@ -12,7 +12,7 @@ use clap::{ArgAction, Args, ValueEnum};
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
     /// The file that describes the worker
-    #[arg(short, long, global = true, value_name = "FILE", env = "SPOTCTL_CONFIG", default_value = "spotctl.yaml")]
+    #[arg(short, long, global = true, value_name = "FILE", env = "SPOTCTL_CONFIG", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
 
     /// Profile in AWS's own configuration files
@@ -70,6 +70,70 @@ pub enum Color {
     Never,
 }
 
+/// What was typed to say which account, region and file a command is about: a command that a hint names must be about the
+/// same, or whoever pastes it ends workers of another account.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Address {
+    /// Option and value, as typed.
+    options: Vec<(&'static str, String)>,
+}
+
+/// What a hint may tell to run.
+const VERBS: [&str; 15] = [
+    "apply", "destroy", "doctor", "down", "init", "params", "plan", "prices", "quota", "reap", "render", "status",
+    "up", "why", "sandbox",
+];
+
+impl Address {
+    /// Of this command line; what the environment says holds for the next command too.
+    #[must_use]
+    pub fn of(args: &GlobalArgs) -> Self {
+        let typed = |name: &'static str, value: Option<&String>| value.map(|value| (name, value.clone()));
+        let config = args.config.display().to_string();
+        let config = (config != DEFAULT_CONFIG && std::env::var_os("SPOTCTL_CONFIG").is_none()).then_some(config);
+        let options = [
+            args.sandbox.then(|| ("--sandbox", String::new())),
+            typed("--profile", args.profile.as_ref()),
+            typed("--region", args.region.as_ref()),
+            typed("--endpoint-url", args.endpoint_url.as_ref()),
+            typed("--config", config.as_ref()),
+        ];
+        Self { options: options.into_iter().flatten().collect() }
+    }
+
+    /// The same text, with the options behind each `spotctl VERB` that does not name them itself.
+    #[must_use]
+    pub fn complete(&self, text: &str) -> String {
+        const NAME: &str = "spotctl ";
+        let mut parts = text.split(NAME);
+        let mut whole = parts.next().unwrap_or_default().to_owned();
+        for rest in parts {
+            whole.push_str(NAME);
+            let verb = rest.split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+            let is_command = VERBS.contains(&verb) && !whole.trim_end_matches(NAME).ends_with('`');
+            // Up to the end of the command, which stands last on its line, or between backticks.
+            let command = rest.split(['\n', '`']).next().unwrap_or_default();
+            for (option, value) in self.options.iter().filter(|(option, _)| is_command && !command.contains(option)) {
+                // A stack that is named needs no file.
+                if *option == "--config" && command.contains("--name ") {
+                    continue;
+                }
+                whole.push_str(option);
+                whole.push(' ');
+                if !value.is_empty() {
+                    whole.push_str(&shlex::try_quote(value).unwrap_or_else(|_| "''".into()));
+                    whole.push(' ');
+                }
+            }
+            whole.push_str(rest);
+        }
+        whole
+    }
+}
+
+/// The file when nobody names another.
+const DEFAULT_CONFIG: &str = "spotctl.yaml";
+
 /// What to connect to, after every precedence is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -122,6 +186,22 @@ mod tests {
     struct Only {
         #[command(flatten)]
         global: GlobalArgs,
+    }
+
+    #[test]
+    fn a_command_that_a_hint_names_is_about_the_same_account_region_and_file() {
+        for (flags, text, expected) in [
+            (&["--sandbox"][..], "end them: spotctl down --name w", "end them: spotctl --sandbox down --name w"),
+            (&["--sandbox"], "without an account: spotctl --sandbox up", "without an account: spotctl --sandbox up"),
+            (&["--region", "r-1"], "spotctl reap --all --region r-2", "spotctl reap --all --region r-2"),
+            (&["-c", "a b.yaml"], "spotctl plan", "spotctl --config 'a b.yaml' plan"),
+            (&["-c", "a.yaml"], "spotctl destroy --name w --yes", "spotctl destroy --name w --yes"),
+            (&["--profile", "p"], "the spotctl tool; spotctl up; x", "the spotctl tool; spotctl --profile p up; x"),
+            (&[], "spotctl up", "spotctl up"),
+        ] {
+            let args = Only::parse_from([&["spotctl"], flags].concat()).global;
+            assert_eq!(Address::of(&args).complete(text), expected, "{flags:?}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Error;
-use crate::settings::{Color, Output};
+use crate::settings::{Address, Color, Output};
 
 /// Both streams, and how to write to them.
 #[derive(Debug, Clone)]
@@ -22,6 +22,7 @@ pub struct Ui {
     color_out: bool,
     color_err: bool,
     interactive: bool,
+    address: Arc<Address>,
     /// The spinners that turn now: a line is written above them, not into them.
     spinning: Arc<Mutex<Vec<ProgressBar>>>,
 }
@@ -47,7 +48,27 @@ impl Ui {
         };
         let (out, err) = (std::io::stdout().is_terminal(), std::io::stderr().is_terminal());
         let interactive = err && !quiet;
-        Self { output, quiet, color_out: decide(out), color_err: decide(err), interactive, spinning: Arc::default() }
+        Self {
+            output,
+            quiet,
+            color_out: decide(out),
+            color_err: decide(err),
+            interactive,
+            address: Arc::default(),
+            spinning: Arc::default(),
+        }
+    }
+
+    /// The same for a command about this account, region and file: commands that it names are about them too.
+    #[must_use]
+    pub fn about(self, address: Address) -> Self {
+        Self { address: Arc::new(address), ..self }
+    }
+
+    /// The text with each command that it names made one about the same account, region and file.
+    #[must_use]
+    pub fn complete(&self, text: &str) -> String {
+        self.address.complete(text)
     }
 
     /// Whether text on stdout may be coloured.
@@ -151,6 +172,7 @@ impl Ui {
 
     fn line(&self, heading: Option<(&str, Style)>, text: &str) {
         let write = || {
+            let text = self.complete(text);
             let mut err = std::io::stderr().lock();
             let _ = match heading {
                 Some((word, style)) if self.color_err => writeln!(err, "{style}{word}:{style:#} {text}"),

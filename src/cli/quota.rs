@@ -107,6 +107,7 @@ async fn read(ui: &Ui, source: &Source, args: &Show, report: &mut Quotas) -> Res
     };
     let sight = look(ui, source, &asked).await?;
     report.fill(&sight.rows, &sight.unknown, Timestamp::now());
+    advise(ui, report);
     let is_dark = |row: &Known| row.standing.limit.is_none() && row.standing.holders.is_none();
     if !sight.rows.is_empty() && sight.rows.iter().all(is_dark) {
         let missing: Vec<&str> = sight.missing().into_iter().collect();
@@ -115,6 +116,20 @@ async fn read(ui: &Ui, source: &Source, args: &Show, report: &mut Quotas) -> Res
         }
     }
     Ok(0)
+}
+
+/// What to type where no quota that the file allows suffices.
+fn advise(ui: &Ui, report: &Quotas) {
+    if report.quotas.iter().any(|row| row.sufficient == Some(true)) {
+        return;
+    }
+    let short = report.quotas.iter().find(|row| row.sufficient == Some(false));
+    let Some((row, code)) = short.and_then(|row| Some((row, row.code?))) else { return };
+    if row.requests.is_empty() {
+        ui.note(&format!("to ask AWS for more: spotctl quota request --code {code}"));
+    } else {
+        ui.note(&format!("more has been asked for; to wait for it: spotctl quota watch --code {code}"));
+    }
 }
 
 fn nothing_allowed(cloud: &Cloud, missing: &[&str]) -> Error {

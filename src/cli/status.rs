@@ -8,7 +8,7 @@ use super::regions::{self, Regions};
 use super::signal::until_signal;
 use crate::cloud::Cloud;
 use crate::decide::names;
-use crate::decide::workers::Worker;
+use crate::decide::workers::{Worker, expired};
 use crate::error::Result;
 use crate::market;
 use crate::report::stacks::{FailedRegion, Found, Stack, Stacks};
@@ -62,6 +62,7 @@ pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut 
     let now = Timestamp::now();
     report.workers = found.iter().map(|worker| Row::new(worker, &ledger, now, false)).collect();
     report.bound = Bound::of_live(&found, &ledger);
+    warn_of_expired(ui, name, &found, now);
     let resource = |kind, name: String, id: Option<String>| Resource { kind, name, id };
     let groups = security_group::owned(&groups);
     report
@@ -79,6 +80,13 @@ pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut 
             .extend(ours.map(|found| resource(Kind::LaunchTemplate, which.name(name), Some(found.id.clone()))));
     }
     Ok(0)
+}
+
+/// A worker that has outlived its limit could not end itself, and is paid for.
+pub(super) fn warn_of_expired(ui: &Ui, name: &WorkerName, workers: &[Worker], now: Timestamp) {
+    for worker in expired(workers, now, std::time::Duration::ZERO) {
+        ui.warn(&format!("{} is past its expiry and still billed; end it: spotctl reap --name {name}", worker.id));
+    }
 }
 
 async fn stacks(ui: &Ui, global: &GlobalArgs, regions: Option<&Regions>) -> Outcome {

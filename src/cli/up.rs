@@ -133,6 +133,7 @@ struct State {
 
 async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     let (observed, plan) = context.plan_to_launch(&args.wants()).await?;
+    super::status::warn_of_expired(&context.ui, &context.spec.name, &observed.workers, Timestamp::now());
     state.workers.clone_from(&observed.workers);
     state.ranking = plan.ranking.clone();
     state.known = Some((observed.clone(), plan.clone()));

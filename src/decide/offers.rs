@@ -117,6 +117,8 @@ pub enum Cause {
     Vcpus,
     /// Too little memory.
     Memory,
+    /// Too little memory on its GPUs.
+    GpuMemory,
     /// No CUDA on its GPUs.
     Gpu,
     /// Another architecture than the image's.
@@ -194,7 +196,7 @@ impl<'a> Wish<'a> {
     fn admits(&self, candidate: &InstanceType) -> bool {
         match self.types {
             Types::Listed(names) => names.contains(&candidate.name),
-            Types::Cheapest => candidate.gpus == self.gpus && candidate.gpu_memory_mib >= self.gpu_memory.mib(),
+            Types::Cheapest => candidate.gpus == self.gpus,
         }
     }
 
@@ -207,6 +209,14 @@ impl<'a> Wish<'a> {
             (Types::Listed(_), _) | (_, Some(CUDA_MAKER)) => {}
             (_, Some(maker)) => return Some((Cause::Gpu, format!("its GPU is made by {maker} and runs no CUDA"))),
             (_, None) => return Some((Cause::Gpu, "AWS does not say that its GPU runs CUDA".to_owned())),
+        }
+        if *self.types == Types::Cheapest && candidate.gpu_memory_mib < self.gpu_memory.mib() {
+            // A card that is sold as one of 24 GB has 22.35 GiB: a near miss must show.
+            let has = exact(candidate.gpu_memory_mib);
+            return Some((
+                Cause::GpuMemory,
+                format!("has {has} of GPU memory, `gpu_memory` asks for {}", self.gpu_memory),
+            ));
         }
         if let Some(least) = self.vcpus.filter(|least| candidate.vcpus < *least) {
             return Some((Cause::Vcpus, format!("has {} vCPUs, and `vcpus` asks for {least}", candidate.vcpus)));
@@ -222,6 +232,12 @@ impl<'a> Wish<'a> {
         let is_sold = candidate.spot || self.market == names::Market::OnDemand;
         (!is_sold).then(|| (Cause::NotOnSpot, "not sold on Spot".to_owned()))
     }
+}
+
+/// With two decimals where it is no whole number.
+fn exact(mib: u64) -> String {
+    let (whole, part) = (mib / 1024, mib % 1024 * 100 / 1024);
+    if part == 0 { format!("{whole}GiB") } else { format!("{whole}.{part:02}GiB") }
 }
 
 /// Small machines have half a GiB.

@@ -43,6 +43,8 @@ pub struct Row {
     pub launched_at: String,
     /// RFC 3339; absent without a lifetime.
     pub expires_at: Option<String>,
+    /// Whether it lives past that.
+    pub expired: bool,
     /// `sir-…`.
     pub spot_request: Option<String>,
     /// Whether this run launched it.
@@ -67,6 +69,7 @@ impl Row {
             public_ip: worker.public_ip.clone(),
             launched_at: rfc3339(worker.launched_at),
             expires_at: worker.expires_at().map(rfc3339),
+            expired: worker.state.is_live() && worker.expires_at().is_some_and(|end| end <= now),
             spot_request: worker.spot_request.clone(),
             launched_now,
         }
@@ -91,7 +94,7 @@ fn rows(workers: &[Row], color: bool) -> String {
             or_dash(row.hourly.and_then(|hourly| hourly.total()).map(|price| price.rounded_rate().to_string())),
             or_dash(row.cost_so_far.map(|cost| cost.rounded().to_string())),
             row.launched_at.clone(),
-            or_dash(row.expires_at.clone()),
+            or_dash(row.expires_at.clone()) + if row.expired { " (expired)" } else { "" },
             or_dash(row.public_ip.clone()),
         ]
     });

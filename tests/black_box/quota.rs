@@ -257,7 +257,7 @@ fn ctrl_c_ends_the_waiting_and_not_the_request() {
     let mut said = String::new();
     stderr.read_to_string(&mut said).expect("stderr");
     assert_eq!(watch.wait().expect("waiting for spotctl").code(), Some(130), "{said}");
-    assert!(said.contains("it is interrupted"), "{said}");
+    assert!(!said.contains("it is"), "whoever stops the waiting has no news to get: {said}");
     let open = aws.spotctl(&["quota", "-o", "json"]).exits(0).json();
     assert_eq!(first(&open)["requests"].as_array().map(Vec::len), Some(1), "{open:#}");
 }

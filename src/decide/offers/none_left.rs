@@ -17,7 +17,9 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
     let is_in_the_way = |rejection: &&Rejection| {
         rejection.kind == Kind::Quota && (rejection.code.is_some() || rejection.price.is_some() || refused.is_none())
     };
-    if let Some(rejection) = ranking.rejected.iter().find(is_in_the_way) {
+    // What AWS itself said comes before what was read; then the first.
+    let in_the_way = ranking.rejected.iter().filter(is_in_the_way).min_by_key(|rejection| rejection.code.is_none());
+    if let Some(rejection) = in_the_way {
         return no_quota(ranking, rejection, region);
     }
     if ranking.rejected.is_empty() {
@@ -29,7 +31,6 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
     let mut above_cap = ranking.rejected.iter().filter(|rejection| rejection.cause == Cause::MaxPrice);
     let dearer = above_cap.find_map(|rejection| Some((rejection, rejection.price?)));
     let zone = |rejection: &Rejection| place(rejection, region);
-    let is_on_demand = |rejection: &Rejection| rejection.market == Market::OnDemand;
     let sold = if ranking.rejected.iter().any(|rejection| rejection.code.is_some() && is_on_demand(rejection)) {
         "capacity, neither on Spot nor on demand,"
     } else {
@@ -61,27 +62,58 @@ pub fn none_left(ranking: &Ranking, region: &str) -> Error {
     let of_use = ranking.rejected.iter().filter(|rejection| rejection.code.is_some() || dearer.is_none());
     error.hints.extend(reasons(of_use, region));
     if let Some((cheapest, price)) = dearer {
-        error = error.hint(format!("{} in {} would take --max-price {price}", cheapest.instance_type, zone(cheapest)));
+        let market = market(cheapest);
+        error = error.hint(format!(
+            "{}{market} in {} would take --max-price {price}",
+            cheapest.instance_type,
+            zone(cheapest)
+        ));
+    }
+    if refused.is_some_and(is_dry) {
+        error = error.hint("AWS's stock changes by the minute: try again later, or let more types and zones be tried");
+        if !ranking.rejected.iter().any(is_on_demand) {
+            error = error.hint("or buy on demand under a ceiling: spotctl up --on-demand-fallback --max-price USD");
+        }
     }
     error
+}
+
+/// AWS's code for a pool without a machine, and its sentence is always the same.
+const NO_CAPACITY: &str = "InsufficientInstanceCapacity";
+
+fn is_dry(rejection: &Rejection) -> bool {
+    rejection.code.as_deref() == Some(NO_CAPACITY)
+}
+
+fn market(rejection: &Rejection) -> &'static str {
+    if rejection.market == Market::OnDemand { " on demand" } else { "" }
+}
+
+fn is_on_demand(rejection: &Rejection) -> bool {
+    rejection.market == Market::OnDemand
 }
 
 fn place(rejection: &Rejection, region: &str) -> String {
     rejection.zone.as_ref().map_or_else(|| region.to_owned(), ToString::to_string)
 }
 
-/// The first few, each once.
+/// The first few, each once, the zones of one reason together.
 fn reasons<'a>(rejections: impl Iterator<Item = &'a Rejection>, region: &str) -> Vec<String> {
-    let mut reasons: Vec<String> = Vec::new();
+    let mut reasons: Vec<(String, Vec<String>, String)> = Vec::new();
     for rejection in rejections {
-        let market = if rejection.market == Market::OnDemand { " on demand" } else { "" };
-        let zone = place(rejection, region);
-        let reason = format!("{}{market} in {zone}: {}", rejection.instance_type, rejection.reason);
-        if reasons.len() < SHOWN_REASONS && !reasons.contains(&reason) {
-            reasons.push(reason);
+        let subject = format!("{}{}", rejection.instance_type, market(rejection));
+        let why = if is_dry(rejection) { format!("no capacity ({NO_CAPACITY})") } else { rejection.reason.clone() };
+        match reasons.iter_mut().find(|(of, _, known)| *of == subject && *known == why) {
+            Some((_, zones, _)) => zones.push(place(rejection, region)),
+            None => reasons.push((subject, vec![place(rejection, region)], why)),
         }
     }
-    reasons
+    let line =
+        |(subject, zones, why): (String, Vec<String>, String)| format!("{subject} in {}: {why}", zones.join(", "));
+    let left = reasons.len().saturating_sub(SHOWN_REASONS);
+    let mut lines: Vec<String> = reasons.into_iter().take(SHOWN_REASONS).map(line).collect();
+    lines.extend((left > 0).then(|| format!("and {left} more types or reasons, all in -o json")));
+    lines
 }
 
 /// With what AWS refused for another reason, and with those who hold the quota now: ending one is the quickest way to room.

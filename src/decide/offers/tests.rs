@@ -323,5 +323,8 @@ fn a_quota_without_a_price_is_not_blamed_for_what_aws_refused_for_another_reason
     assert_eq!(kind(vec![refused.clone(), rejection(Cause::Quota, None, Kind::Quota, None)]).kind, Kind::Capacity);
     assert_eq!(kind(vec![rejection(Cause::Quota, None, Kind::Quota, None)]).kind, Kind::Quota);
     let error = kind(vec![refused, rejection(Cause::Quota, Some(9), Kind::Quota, None)]);
-    assert_eq!((error.kind, error.hints[0].as_str()), (Kind::Quota, "g4dn.xlarge in us-east-1a: Refused"));
+    assert_eq!(
+        (error.kind, error.hints[0].as_str()),
+        (Kind::Quota, "g4dn.xlarge in us-east-1a: no capacity (InsufficientInstanceCapacity)")
+    );
 }
