@@ -159,9 +159,7 @@ impl Failure {
         if is_free_plan(&self.message) {
             error = error.hint("the account is on the free plan, which has no GPU types at all, whatever its quota; upgrading the plan is free: https://console.aws.amazon.com/billing/home#/account");
         } else if self.class == Class::Access && !self.code.as_deref().is_none_or(is_denied) {
-            error = error.hint(format!(
-                "AWS does not accept these credentials there: they are wrong or have expired (aws sso login), or the region is not enabled: spotctl doctor --only credentials,region"
-            ));
+            error = error.hint("AWS does not accept these credentials there: they are wrong or have expired (aws sso login), or the region is not enabled: spotctl doctor --only credentials,region");
         } else if self.class == Class::Access {
             error = error.hint(format!(
                 "{} must be allowed; what spotctl needs: spotctl render policy operator",
