@@ -48,7 +48,14 @@ async fn look(sandbox: &Sandbox, names: &[&'static str]) -> Vec<Check> {
     let (cloud, spec) = (cloud(sandbox), spec(FULL));
     // Nine: the tenth would fill a page of parameters, and an extra page does not count.
     let env = (0..9).map(|index| (format!("K{index}"), SecretString::from("v"))).collect::<BTreeMap<_, _>>();
-    let reads = Reads::new(Look { cloud: &cloud, spec: &spec, env: Some(&env), count: 1, now: Timestamp::now() });
+    let reads = Reads::new(Look {
+        cloud: &cloud,
+        spec: &spec,
+        env: Some(&env),
+        env_error: None,
+        count: 1,
+        now: Timestamp::now(),
+    });
     run(&reads, names).await
 }
 
