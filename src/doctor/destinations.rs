@@ -75,11 +75,16 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
     );
     match size {
         Ok(size) => {
-            let snapshot = chosen.map_or(Gib(0), |chosen| chosen.image.minimum);
-            let disk = Disk { volume: reads.look.spec.instance.volume.size.max(snapshot), snapshot };
             let types = market.map(|market| market.types).unwrap_or_default();
             let offers = ranking.map(|ranking| ranking.offers).unwrap_or_default();
-            let there = pulled(&image, size, disk, &nvme_of(&offers, &types));
+            let there = match chosen {
+                Ok(chosen) if !offers.is_empty() => {
+                    let snapshot = chosen.image.minimum;
+                    let volume = reads.look.spec.instance.volume.size.max(snapshot);
+                    pulled(&image, size, Disk { volume, snapshot }, &nvme_of(&offers, &types))
+                }
+                _ => Verdict::skip(format!("{image} is there; whether it fits needs the check `offers`")),
+            };
             let far = another_region("the registry", &repository.region, &cloud.region);
             Verdict::all([Some(there), far].into_iter().flatten()).unwrap_or_else(|| Verdict::skip(image))
         }

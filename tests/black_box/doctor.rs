@@ -394,7 +394,7 @@ fn room_for_an_image_is_where_docker_has_its_data() {
     aws.weather("image app:v1 20GiB");
     for (types, status, evidence, advice) in [
         ("g4dn.xlarge", "ok", "about 50 GiB unpacked, about 116 of the local NVMe's 125 GB free", ""),
-        ("p3.2xlarge", "fail", "about 25 of the volume's 75 GiB free: it does not fit", "volume: {size: 100GiB}"),
+        ("c5.large", "fail", "about 25 of the volume's 75 GiB free: it does not fit", "volume: {size: 100GiB}"),
     ] {
         aws.folder.write("spotctl.yaml", &FULL.replace("instance: {", &format!("instance: {{types: [{types}], ")));
         stands(&aws, "registry", status, evidence, advice);
