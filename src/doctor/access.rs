@@ -123,8 +123,8 @@ fn enabled_in(known: &Regions, region: &str) -> Verdict {
 
 /// Whether the roles are there that the file lets launch.
 pub(super) async fn launchers(reads: &Reads<'_>) -> Verdict {
-    let named = reads.look.spec.access.launchers.len();
-    if named == 0 {
+    let count = reads.look.spec.access.launchers.len();
+    if count == 0 {
         return Verdict::ok("the file names none");
     }
     let (absent, policies) =
@@ -132,9 +132,9 @@ pub(super) async fn launchers(reads: &Reads<'_>) -> Verdict {
     match (policies, absent) {
         (Err(error), _) => Verdict::unread(&error),
         (_, Err(error)) => Verdict::unseen(&error),
-        (_, Ok(absent)) if absent.is_empty() => Verdict::ok(match named {
+        (_, Ok(absent)) if absent.is_empty() => Verdict::ok(match count {
             1 => "the role is there".to_owned(),
-            named => format!("the {named} roles are there"),
+            count => format!("the {count} roles are there"),
         }),
         (_, Ok(absent)) => {
             let names: Vec<String> = absent.iter().map(|role| format!("`{role}`")).collect();

@@ -214,11 +214,11 @@ fn pulled(image: &str, size: Option<u64>, disk: Disk, nvme: &[(&str, u32)]) -> V
         return Verdict::warn(format!("{said}, {reckoned}: the pull may run out of space"), advice(first));
     }
     // What `up` falls back to may have less.
-    match nvme.iter().find(|(_, nvme)| needed > Room::on(*nvme, disk).free) {
-        Some((name, less)) => {
+    match nvme.iter().find(|(_, local)| needed > Room::on(*local, disk).free) {
+        Some((kind, less)) => {
             let room = Room::on(*less, disk);
             let evidence =
-                format!("{said}, {reckoned}; on {name} the pull may run out of space: {} of {}", room.free, room.place);
+                format!("{said}, {reckoned}; on {kind} the pull may run out of space: {} of {}", room.free, room.place);
             Verdict::warn(evidence, advice(*less))
         }
         None => Verdict::ok(format!("{said}, {reckoned}")),
