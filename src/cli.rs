@@ -181,7 +181,7 @@ async fn dispatch(ui: &Ui, cli: Cli) -> Outcome {
         Command::Man(args) => man::run(ui, &args),
         Command::Sandbox(args) => sandbox::run(ui, &global, args).await,
         Command::Prices(args) => prices::run(ui, &global, &args).await,
-        Command::Doctor(args) => Box::pin(doctor::run(&Context::load(ui, &global).await?, &args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(&Context::load_to_look(ui, &global).await?, &args)).await,
         Command::Plan(args) => plan::run(&Context::load(ui, &global).await?, &args).await,
         Command::Apply(args) => apply::run(&Context::load(ui, &global).await?, &args).await,
         Command::Up(args) => up::run(&Context::load(ui, &global).await?, &args).await,

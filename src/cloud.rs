@@ -136,6 +136,12 @@ impl Cloud {
         Self::from_config(&self.config.clone().into_builder().region(Region::new(region.to_owned())).build())
     }
 
+    /// The address that somebody gave in the place of AWS's own, by flag, environment or profile.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        self.config.endpoint_url()
+    }
+
     /// The account and the partition (`aws`, `aws-cn`, `aws-us-gov`) of the credentials.
     ///
     /// # Errors

@@ -10,7 +10,10 @@
 //! | `ok` | seen, and as `up` needs it |
 //! | `warn` | `up` works, but somebody should know |
 //! | `fail` | `up` would not work, or money is being lost |
-//! | `skip` | it cannot be seen, mostly because a permission is missing, which is then named |
+//! | `skip` | it cannot be seen: a permission that `up` does without is missing, or another check says what is wrong |
+//!
+//! One cause is one failure: a read belongs to one check, which fails for it; the checks that need it too say whose it is.
+//! A region that is not enabled and an AWS that does not answer would fail them all: [`run`] knows these two.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -72,11 +75,22 @@ pub struct Verdict {
     pub evidence: String,
     /// Commands that mend it, one a line.
     pub advice: Option<String>,
+    /// What kept AWS from being asked at all.
+    blocked: Option<Blocked>,
+}
+
+/// What keeps every call from being answered, and so may be one cause of many verdicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blocked {
+    /// AWS does not accept the credentials here, which it also says where the region is not enabled.
+    Refused,
+    /// No answer.
+    Unanswered,
 }
 
 impl Verdict {
     fn new(status: Status, evidence: impl Into<String>, advice: Option<String>) -> Self {
-        Self { status, evidence: evidence.into(), advice }
+        Self { status, evidence: evidence.into(), advice, blocked: None }
     }
 
     fn ok(evidence: impl Into<String>) -> Self {
@@ -95,22 +109,48 @@ impl Verdict {
         Self::new(Status::Skip, evidence, None)
     }
 
-    /// Of a read that failed. A missing permission or missing credentials hide the thing and say nothing about it; anything
-    /// else would stop `up` too.
+    /// Of a read that `up` makes too, and that failed: so would `up`. Missing credentials say nothing about the thing.
     fn unread(error: &Error) -> Self {
+        match Self::unseen(error) {
+            Self { status: Status::Skip, evidence, advice: Some(advice), .. } => {
+                Self::fail(format!("{evidence}, which `up` calls"), advice)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Of a read that `up` does without: a missing permission hides the thing and says nothing about it.
+    fn unseen(error: &Error) -> Self {
         if error.kind != Kind::Access {
             let advice = (!error.hints.is_empty()).then(|| error.hints.join("\n"));
-            return Self::new(Status::Fail, error.message.clone(), advice);
+            let blocked = is_unanswered(error).then_some(Blocked::Unanswered);
+            return Self { blocked, ..Self::new(Status::Fail, error.message.clone(), advice) };
         }
         match error.code.as_deref() {
             None => Self::skip("needs credentials"),
-            Some(code) if !is_denied(code) => Self::skip(format!("needs credentials that AWS accepts ({code})")),
+            Some(code) if !is_denied(code) => Self {
+                blocked: Some(Blocked::Refused),
+                ..Self::skip(format!("needs credentials that AWS accepts ({code})"))
+            },
             Some(_) => Self::new(
                 Status::Skip,
                 format!("not permitted: {}", denied(error)),
                 Some("spotctl render policy operator".to_owned()),
             ),
         }
+    }
+
+    /// Of a read that failed and that another check fails for.
+    fn hidden(error: &Error, words: impl FnOnce(&str) -> String) -> Self {
+        match Self::unread(error) {
+            verdict if verdict.status == Status::Skip => verdict,
+            verdict => Self { blocked: verdict.blocked, ..Self::skip(words(&verdict.evidence)) },
+        }
+    }
+
+    /// The same where that check's name says enough.
+    fn needs(check: &str, error: &Error) -> Self {
+        Self::hidden(error, |_| format!("needs the check `{check}`"))
     }
 
     /// One verdict of several about things of one kind: the worst status, everything that was seen.
@@ -130,7 +170,8 @@ impl Verdict {
                 }
             }
             let advice = (!advice.is_empty()).then(|| advice.join("\n"));
-            Self::new(status, format!("{}; {}", one.evidence, other.evidence), advice)
+            let evidence = format!("{}; {}", one.evidence, other.evidence);
+            Self { blocked: one.blocked.or(other.blocked), ..Self::new(status, evidence, advice) }
         })
     }
 }
@@ -139,6 +180,11 @@ impl Verdict {
 fn denied(error: &Error) -> String {
     let named = permissions::said(&error.message).map(|missing| missing.action);
     named.unwrap_or_else(|| error.operation.map_or_else(|| "the call".to_owned(), permissions::action_of))
+}
+
+/// Whether nobody answered: a call has failed, and AWS has said nothing about it.
+fn is_unanswered(error: &Error) -> bool {
+    error.kind == Kind::Aws && error.operation.is_some() && error.code.is_none()
 }
 
 /// A check with its verdict.
@@ -155,7 +201,7 @@ pub struct Check {
 }
 
 /// Every check, in the order in which they are shown: who asks, what he may, what is there, what is left over.
-pub const NAMES: [&str; 24] = [
+pub const NAMES: [&str; 25] = [
     "credentials",
     "clock",
     "region",
@@ -166,6 +212,7 @@ pub const NAMES: [&str; 24] = [
     "subnets",
     "security-group",
     "profile",
+    "launchers",
     "spot-role",
     "volume-key",
     "quota",
@@ -194,6 +241,7 @@ async fn ask(name: &'static str, reads: &Reads<'_>) -> Verdict {
         "subnets" => network::subnets(reads).await,
         "security-group" => network::security_group(reads).await,
         "profile" => launch::profile(reads).await,
+        "launchers" => access::launchers(reads).await,
         "spot-role" => spot_role::there(reads).await,
         "volume-key" => spot_role::volume_key(reads).await,
         "quota" => quota::suffices(reads).await,
@@ -217,13 +265,32 @@ pub async fn run(reads: &Reads<'_>, names: &[&'static str]) -> Vec<Check> {
     // Boxed: the futures are large, and there are two dozen of them.
     let asked = names.iter().map(|name| {
         Box::pin(async move {
-            let Verdict { status, evidence, advice } = ask(name, reads).await;
+            let verdict = ask(name, reads).await;
+            let Verdict { status, evidence, advice, .. } = settled(verdict, name, reads, names).await;
             Check { name, status, evidence, advice }
         })
     });
     let mut checks: Vec<Check> = asked.collect::<FuturesUnordered<_>>().collect().await;
     checks.sort_by_key(|check| NAMES.iter().position(|name| *name == check.name));
     checks
+}
+
+/// One cause of many verdicts is left to the check that is about it, if that is asked.
+async fn settled(verdict: Verdict, name: &str, reads: &Reads<'_>, names: &[&str]) -> Verdict {
+    match verdict.blocked {
+        Some(Blocked::Refused) => match access::disabled(reads).await {
+            Some(said) if name == "credentials" && !names.contains(&"region") => said,
+            Some(_) => Verdict::skip(format!("region {} is not enabled", reads.look.cloud.region)),
+            None => verdict,
+        },
+        Some(Blocked::Unanswered) if name != "credentials" && names.contains(&"credentials") => {
+            match reads.caller.clone().await {
+                Err(error) if is_unanswered(&error) => Verdict::skip("AWS does not answer (check `credentials`)"),
+                _ => verdict,
+            }
+        }
+        _ => verdict,
+    }
 }
 
 /// Which checks `--only` and `--skip` leave.

@@ -39,11 +39,25 @@ pub struct Context {
 impl Context {
     /// Reads and checks everything local, before anything is called.
     pub(crate) async fn load(ui: &Ui, args: &GlobalArgs) -> Result<Self> {
+        match Self::load_to_look(ui, args).await? {
+            (context, None) => Ok(context),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// The same for who says what is wrong with the `.env` beside all else.
+    pub(crate) async fn load_to_look(ui: &Ui, args: &GlobalArgs) -> Result<(Self, Option<Error>)> {
         let spec = read(&args.config, ui)?;
-        let env = read_env(&spec, ui)?;
+        let (env, wrong) = match read_env(&spec, ui) {
+            Ok(env) => (env, None),
+            Err(error) => (None, Some(error)),
+        };
         let settings = Settings::resolve(args, |name| std::env::var(name).ok(), spec.region.as_deref());
-        let cloud = Cloud::connect(&settings).await?;
-        Ok(Self { ui: ui.clone(), spec, env, cloud, journal: Journal::default(), is_rehearsal: settings.sandbox })
+        // A mistake in a file goes before a missing region.
+        let cloud = Cloud::connect(&settings).await.map_err(|error| wrong.clone().unwrap_or(error))?;
+        let context =
+            Self { ui: ui.clone(), spec, env, cloud, journal: Journal::default(), is_rehearsal: settings.sandbox };
+        Ok((context, wrong))
     }
 
     /// Reads AWS and decides: the plan that `plan` shows and `up` carries out.

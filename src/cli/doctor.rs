@@ -6,7 +6,7 @@ use super::context::{Context, finish};
 use super::signal::until_signal;
 use super::{Failure, Outcome};
 use crate::doctor::{self, Look, Reads, Status};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::report::doctor::Doctor;
 
 /// Arguments of `doctor`.
@@ -37,20 +37,45 @@ impl Args {
     }
 }
 
-pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
+/// `env_error`: what is wrong with the `.env`, which is a finding like the others.
+pub(crate) async fn run(context: &(Context, Option<Error>), args: &Args) -> Outcome {
     let names = args.checks()?;
+    let (context, env_error) = context;
     let mut report =
         Doctor { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), ..Doctor::default() };
-    let result = until_signal(Box::pin(work(context, &names, args.count, &mut report))).await;
+    let result = until_signal(Box::pin(work(context, (&names, env_error.as_ref()), args.count, &mut report))).await;
     finish(&context.ui, "doctor", &report, result)
 }
 
-async fn work(context: &Context, names: &[&'static str], count: u32, report: &mut Doctor) -> Result<u8> {
-    let _waiting = context.ui.wait(&format!("looking, {} checks side by side", names.len()));
-    let look =
-        Look { cloud: &context.cloud, spec: &context.spec, env: context.env.as_ref(), count, now: Timestamp::now() };
+async fn work(
+    context: &Context,
+    (names, env_error): (&[&'static str], Option<&Error>),
+    count: u32,
+    report: &mut Doctor,
+) -> Result<u8> {
+    let _waiting = context.ui.wait(&waiting(names));
+    let (cloud, spec, env) = (&context.cloud, &context.spec, context.env.as_ref());
+    let look = Look { cloud, spec, env, env_error, count, now: Timestamp::now() };
     let reads = Box::new(Reads::new(look));
     report.checks = doctor::run(&reads, names).await;
     report.ok = report.checks.iter().all(|check| check.status != Status::Fail);
     Ok(if report.ok { 0 } else { FAILED })
+}
+
+fn waiting(names: &[&str]) -> String {
+    match names {
+        [name] => format!("looking, the check `{name}`"),
+        names => format!("looking, {} checks side by side", names.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_check_is_no_checks() {
+        assert_eq!(waiting(&["clock"]), "looking, the check `clock`");
+        assert_eq!(waiting(&["clock", "quota"]), "looking, 2 checks side by side");
+    }
 }

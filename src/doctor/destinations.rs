@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use aws_sdk_ecr::types::ImageIdentifier;
 
+use super::parameters::contradictions;
 use super::{Reads, Verdict};
 use crate::cloud::bucket::Bucket;
 use crate::cloud::{Caller, Cloud, call};
 use crate::decide::classify::Class;
+use crate::decide::offers::{InstanceType, Offer};
 use crate::decide::policy::{self, Place, PolicyError, Repository};
 use crate::error::{Error, Result};
 use crate::resource::parameters;
@@ -21,6 +23,8 @@ struct Known {
     caller: Caller,
     plain: BTreeMap<String, String>,
     hidden: Option<Error>,
+    /// Whether `parameters` fails already for what it does not know.
+    is_said: bool,
 }
 
 impl Known {
@@ -32,13 +36,16 @@ impl Known {
             Ok(found) => (found, None),
             Err(error) => (parameters::Observed::default(), Some(error)),
         };
-        Ok(Self { caller: caller?, plain: parameters::plain_values(&wished, &found, &spec.parameters.plain), hidden })
+        let plain = parameters::plain_values(&wished, &found, &spec.parameters.plain);
+        let is_said = !contradictions(reads.look, &found).is_empty();
+        Ok(Self { caller: caller?, plain, hidden, is_said })
     }
 
     /// Why a text of the file has no meaning.
     fn unknown(&self, error: &PolicyError) -> Verdict {
         match (&self.hidden, error) {
-            (Some(hidden), PolicyError::UnknownKey { .. }) => Verdict::unread(hidden),
+            (Some(hidden), PolicyError::UnknownKey { .. }) => Verdict::needs("parameters", hidden),
+            (None, PolicyError::UnknownKey { .. }) if self.is_said => Verdict::skip("needs the check `parameters`"),
             _ => Verdict::fail(error.to_string(), "set it in the `.env`, then: spotctl params push"),
         }
     }
@@ -60,12 +67,24 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
             "{image} is not in a private registry of ECR: it cannot be looked into from here"
         ));
     };
-    let (size, chosen) = futures::join!(size(cloud, &repository, &image), reads.chosen.clone());
+    let (size, chosen, ranking, market) = futures::join!(
+        size(cloud, &repository, &image),
+        reads.chosen.clone(),
+        reads.ranking.clone(),
+        reads.market.clone()
+    );
     match size {
         Ok(size) => {
-            let snapshot = chosen.map_or(Gib(0), |chosen| chosen.image.minimum);
-            let disk = Disk { volume: reads.look.spec.instance.volume.size.max(snapshot), snapshot };
-            let there = pulled(&image, size, disk);
+            let types = market.map(|market| market.types).unwrap_or_default();
+            let offers = ranking.map(|ranking| ranking.offers).unwrap_or_default();
+            let there = match chosen {
+                Ok(chosen) if !offers.is_empty() => {
+                    let snapshot = chosen.image.minimum;
+                    let volume = reads.look.spec.instance.volume.size.max(snapshot);
+                    pulled(&image, size, Disk { volume, snapshot }, &nvme_of(&offers, &types))
+                }
+                _ => Verdict::skip(format!("{image} is there; whether it fits needs the check `offers`")),
+            };
             let far = another_region("the registry", &repository.region, &cloud.region);
             Verdict::all([Some(there), far].into_iter().flatten()).unwrap_or_else(|| Verdict::skip(image))
         }
@@ -87,7 +106,7 @@ pub(super) async fn registry(reads: &Reads<'_>) -> Verdict {
                 repository.region, repository.account, repository.name
             ),
         ),
-        Err(Absent::Unread(error)) => Verdict::unread(&error),
+        Err(Absent::Unread(error)) => Verdict::unseen(&error),
     }
 }
 
@@ -134,28 +153,76 @@ struct Disk {
     snapshot: Gib,
 }
 
-/// Whether an image of this compressed size can be pulled onto the disk.
+/// Local `NVMe` of what would be launched, in AWS's GB, the cheapest offer first and each type once.
+fn nvme_of<'a>(offers: &'a [Offer], types: &[InstanceType]) -> Vec<(&'a str, u32)> {
+    let mut known: Vec<(&str, u32)> = Vec::new();
+    for offer in offers.iter().filter(|offer| known_type(types, &offer.instance_type).is_some()) {
+        let name = offer.instance_type.as_str();
+        if !known.iter().any(|(other, _)| *other == name) {
+            known.push((name, known_type(types, name).map_or(0, |found| found.nvme_gb)));
+        }
+    }
+    known
+}
+
+fn known_type<'a>(types: &'a [InstanceType], name: &str) -> Option<&'a InstanceType> {
+    types.iter().find(|found| found.name == name)
+}
+
+const GIB: u64 = 1024 * 1024 * 1024;
+
+/// Where Docker has its data on a type, and how much of that is free.
+struct Room {
+    place: String,
+    free: u64,
+}
+
+impl Room {
+    /// The boot script puts it on the local `NVMe` where there is one.
+    fn on(nvme_gb: u32, disk: Disk) -> Self {
+        if nvme_gb > 0 {
+            let free = u64::from(nvme_gb) * 1_000_000_000 / GIB;
+            return Self { place: format!("the local NVMe's {nvme_gb} GB"), free };
+        }
+        let used = u64::from(disk.snapshot.0) * 2 / 3;
+        let free = u64::from(disk.volume.0).saturating_sub(used);
+        Self { place: format!("the volume's {} GiB", disk.volume.0), free }
+    }
+}
+
+/// Whether an image of this compressed size can be pulled onto the disk; `nvme` is of the types that may be launched.
 ///
-/// Estimates, and said to be: layers unpack to about two and a half times what the registry counts, while the compressed ones
-/// are still there; and nobody tells how full a machine image is, so its snapshot counts with two thirds.
-fn pulled(image: &str, size: Option<u64>, disk: Disk) -> Verdict {
-    const GIB: u64 = 1024 * 1024 * 1024;
+/// Estimates, and said to be: layers unpack to about two and a half times what the registry counts, hardly to less than one
+/// and a half; and nobody tells how full a machine image is, so its snapshot counts with two thirds.
+fn pulled(image: &str, size: Option<u64>, disk: Disk, nvme: &[(&str, u32)]) -> Verdict {
     let Some(size) = size else { return Verdict::ok(format!("{image} is there; its size is not told")) };
     let tenths = size.saturating_mul(10).div_ceil(GIB);
-    let needed = size.saturating_mul(5).div_ceil(2 * GIB);
-    let used = u64::from(disk.snapshot.0) * 2 / 3;
-    let free = u64::from(disk.volume.0).saturating_sub(used);
+    let (least, needed) = (size.saturating_mul(3).div_ceil(2 * GIB), size.saturating_mul(5).div_ceil(2 * GIB));
     let said = format!("{image} is there, {}.{} GiB compressed", tenths / 10, tenths % 10);
-    let reckoned = format!("about {needed} GiB unpacked, about {free} of the volume's {} GiB free", disk.volume.0);
-    let enough = used.saturating_add(needed);
-    let advice = format!("a larger one in the file: instance: {{volume: {{size: {enough}GiB}}}}");
-    if size > u64::from(disk.volume.0) * GIB {
-        return Verdict::fail(format!("{said}: more than the whole volume of {} GiB", disk.volume.0), advice);
+    let volume = (u64::from(disk.snapshot.0) * 2 / 3).saturating_add(needed);
+    let advice = |nvme_gb| match nvme_gb {
+        0 => format!("a larger one in the file: instance: {{volume: {{size: {volume}GiB}}}}"),
+        _ => "types with more local NVMe in the file: instance: {types: […]}".to_owned(),
+    };
+    let first = nvme.first().map_or(0, |(_, nvme)| *nvme);
+    let room = Room::on(first, disk);
+    let reckoned = format!("about {needed} GiB unpacked, about {} of {} free", room.free, room.place);
+    if least > room.free {
+        return Verdict::fail(format!("{said}, {reckoned}: it does not fit"), advice(first));
     }
-    if needed > free {
-        return Verdict::warn(format!("{said}, {reckoned}: the pull may run out of space"), advice);
+    if needed > room.free {
+        return Verdict::warn(format!("{said}, {reckoned}: the pull may run out of space"), advice(first));
     }
-    Verdict::ok(format!("{said}, {reckoned}"))
+    // What `up` falls back to may have less.
+    match nvme.iter().find(|(_, local)| needed > Room::on(*local, disk).free) {
+        Some((kind, less)) => {
+            let room = Room::on(*less, disk);
+            let evidence =
+                format!("{said}, {reckoned}; on {kind} the pull may run out of space: {} of {}", room.free, room.place);
+            Verdict::warn(evidence, advice(*less))
+        }
+        None => Verdict::ok(format!("{said}, {reckoned}")),
+    }
 }
 
 fn another_region(what: &str, theirs: &str, ours: &str) -> Option<Verdict> {
@@ -204,7 +271,7 @@ async fn queue(cloud: &Cloud, arn: &str) -> Verdict {
             format!("there is no queue `{name}` of account {account} in {region}"),
             format!("make it: aws sqs create-queue --region {region} --queue-name {name}"),
         ),
-        Err(failure) => Verdict::unread(&failure.doing(&format!("looking for the queue `{name}` in {region}"))),
+        Err(failure) => Verdict::unseen(&failure.doing(&format!("looking for the queue `{name}` in {region}"))),
     }
 }
 
@@ -232,7 +299,7 @@ pub(super) async fn buckets(reads: &Reads<'_>) -> Verdict {
 async fn bucket(cloud: &Cloud, name: &str) -> Verdict {
     match cloud.bucket(name).await {
         Ok(found) => place_of(name, &found, &cloud.region),
-        Err(error) => Verdict::unread(&error),
+        Err(error) => Verdict::unseen(&error),
     }
 }
 
@@ -252,8 +319,6 @@ mod tests {
     use super::*;
     use crate::doctor::Status;
 
-    const GIB: u64 = 1024 * 1024 * 1024;
-
     #[test]
     fn an_image_is_pulled_by_digest_by_tag_or_as_latest() {
         let tag = |tag: &str| (Some(tag.to_owned()), None);
@@ -270,19 +335,35 @@ mod tests {
     #[test]
     fn an_image_fits_when_its_layers_do_beside_what_the_machine_has_already() {
         let disk = Disk { volume: Gib(75), snapshot: Gib(75) };
-        for (size, status, evidence) in [
-            (None, Status::Ok, "not told"),
-            (Some(GIB), Status::Ok, "1.0 GiB compressed, about 3 GiB unpacked, about 25 of the volume's 75 GiB free"),
-            (Some(10 * GIB), Status::Ok, "about 25 GiB unpacked"),
-            (Some(10 * GIB + 1), Status::Warn, "may run out of space"),
-            (Some(76 * GIB), Status::Fail, "more than the whole volume"),
+        let (plain, local) = (("p3.2xlarge", 0), ("g4dn.xlarge", 125));
+        for (size, types, status, evidence) in [
+            (None, vec![], Status::Ok, "not told"),
+            (
+                Some(1),
+                vec![],
+                Status::Ok,
+                "1.0 GiB compressed, about 3 GiB unpacked, about 25 of the volume's 75 GiB free",
+            ),
+            (Some(10), vec![plain], Status::Ok, "about 25 GiB unpacked"),
+            (Some(11), vec![plain], Status::Warn, "may run out of space"),
+            (Some(17), vec![plain], Status::Fail, "does not fit"),
+            (Some(17), vec![local], Status::Ok, "about 43 GiB unpacked, about 116 of the local NVMe's 125 GB free"),
+            (
+                Some(17),
+                vec![local, plain],
+                Status::Warn,
+                "on p3.2xlarge the pull may run out of space: 25 of the volume's",
+            ),
+            (Some(17), vec![plain, local], Status::Fail, "does not fit"),
+            (Some(60), vec![local], Status::Warn, "of the local NVMe's 125 GB free: the pull may"),
+            (Some(90), vec![local], Status::Fail, "does not fit"),
         ] {
-            let verdict = pulled("i", size, disk);
-            assert_eq!(verdict.status, status, "{size:?}");
+            let verdict = pulled("i", size.map(|size| size * GIB), disk, &types);
+            assert_eq!(verdict.status, status, "{size:?} {types:?}");
             assert!(verdict.evidence.contains(evidence), "{}", verdict.evidence);
         }
-        let advice = pulled("i", Some(12 * GIB), disk).advice.unwrap();
-        assert!(advice.contains("size: 80GiB"), "{advice}");
+        let advice = |types: &[(&str, u32)]| pulled("i", Some(90 * GIB), disk, types).advice.unwrap();
+        assert!(advice(&[plain]).contains("size: 275GiB") && advice(&[local]).contains("more local NVMe"));
     }
 
     #[test]

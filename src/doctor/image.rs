@@ -3,23 +3,43 @@
 use super::{Reads, Status, Verdict};
 use crate::decide::cost;
 use crate::decide::offers::{Cause, Ranking, Rejection, none_left};
-use crate::error::Error;
 use crate::market::image;
 use crate::plan::Chosen;
-use crate::spec::{Ami, Gib, Volume};
+use crate::spec::{Ami, Gib, Usd, Volume};
 
 pub(super) async fn offers(reads: &Reads<'_>) -> Verdict {
-    match reads.ranking.clone().await {
-        Ok(ranking) => cheapest(&ranking, &reads.look.cloud.region),
-        Err(error) => Verdict::unread(&error),
+    let (ranking, market, network, chosen) =
+        futures::join!(reads.ranking.clone(), reads.market.clone(), reads.network.clone(), reads.chosen.clone());
+    let error = match ranking {
+        Ok(ranking) => return cheapest(&ranking, reads.look.spec.instance.max_price, &reads.look.cloud.region),
+        Err(error) => error,
+    };
+    match (market, network, chosen) {
+        (Err(error), ..) => Verdict::unread(&error),
+        (_, Err(error), _) => Verdict::needs("vpc", &error),
+        (_, Ok(network), _) if network.vpc.is_err() => Verdict::needs("vpc", &error),
+        (_, Ok(network), _) if network.subnets.is_err() => Verdict::needs("subnets", &error),
+        (.., Err(error)) => Verdict::needs("image", &error),
+        _ => Verdict::unread(&error),
     }
 }
 
-fn cheapest(ranking: &Ranking, region: &str) -> Verdict {
+fn cheapest(ranking: &Ranking, cap: Option<Usd>, region: &str) -> Verdict {
     let Some(first) = ranking.offers.first() else {
         let error = none_left(ranking, region);
         return Verdict::fail(error.message, error.hints.join("\n"));
     };
+    // Offers with a price come first: there is none.
+    if let (None, Some(cap)) = (first.price, cap) {
+        let dear = ranking.rejected.iter().filter(|rejection| rejection.cause == Cause::MaxPrice);
+        let known = dear.filter_map(|rejection| Some((rejection.price?, rejection))).min_by_key(|(price, _)| *price);
+        let known = known.map_or_else(String::new, |(price, rejection)| {
+            let zone = rejection.zone.as_ref().map_or_else(String::new, |zone| format!(" in {zone}"));
+            format!("; the cheapest known is {}{zone} at {price} USD an hour", rejection.instance_type)
+        });
+        let evidence = format!("no price is known to be under {cap}{known}: `up` tries pools without a price only");
+        return Verdict::warn(evidence, "raise the cap in the file: instance: {max_price: …}");
+    }
     let price = first.price.map_or_else(|| "an unknown price".to_owned(), |price| format!("{price} USD an hour"));
     let count = ranking.offers.len();
     let evidence = format!("{count} on Spot, the cheapest {} in {} at {price}", first.instance_type, first.zone);
@@ -31,10 +51,13 @@ fn cheapest(ranking: &Ranking, region: &str) -> Verdict {
 }
 
 pub(super) async fn image(reads: &Reads<'_>) -> Verdict {
-    let (chosen, ranking) = futures::join!(reads.chosen.clone(), reads.ranking.clone());
-    match chosen {
-        Ok(chosen) => fits(&chosen, ranking.as_ref().ok(), &reads.look.spec.instance.ami),
-        Err(error) => Verdict::unread(&error),
+    let (chosen, market, templates, ranking) =
+        futures::join!(reads.chosen.clone(), reads.market.clone(), reads.templates.clone(), reads.ranking.clone());
+    match (chosen, market, templates) {
+        (Ok(chosen), ..) => fits(&chosen, ranking.as_ref().ok(), &reads.look.spec.instance.ami),
+        (_, Err(error), _) => Verdict::needs("offers", &error),
+        (.., Err(error)) => Verdict::needs("template", &error),
+        (Err(error), ..) => Verdict::unread(&error),
     }
 }
 
@@ -64,14 +87,7 @@ fn fits(chosen: &Chosen, ranking: Option<&Ranking>, ami: &Ami) -> Verdict {
 pub(super) async fn volume(reads: &Reads<'_>) -> Verdict {
     match reads.chosen.clone().await {
         Ok(chosen) => large_enough(reads.look.spec.instance.volume, chosen.image.minimum, &reads.look.cloud.region),
-        Err(error) => hidden(&error),
-    }
-}
-
-fn hidden(error: &Error) -> Verdict {
-    match Verdict::unread(error) {
-        verdict if verdict.status == Status::Skip => verdict,
-        _ => Verdict::skip("which image it must hold is not known (check `image`)"),
+        Err(error) => Verdict::needs("image", &error),
     }
 }
 
@@ -122,15 +138,24 @@ mod tests {
     #[test]
     fn the_cheapest_offer_is_named_one_alone_is_a_risk_and_none_says_what_it_would_take() {
         let two = Ranking { offers: vec![offer("g4dn.xlarge"), offer("g5.xlarge")], ..Ranking::default() };
-        let verdict = cheapest(&two, "r-1");
+        let verdict = cheapest(&two, None, "r-1");
         assert_eq!(verdict, Verdict::ok("2 on Spot, the cheapest g4dn.xlarge in r-1a at 0.10 USD an hour"));
         let one = Ranking { offers: vec![offer("g4dn.xlarge")], ..Ranking::default() };
-        assert_eq!(cheapest(&one, "r-1").status, Status::Warn);
+        assert_eq!(cheapest(&one, None, "r-1").status, Status::Warn);
         let dear =
             rejection("0.2 USD an hour is above the cap of 0.1", Cause::MaxPrice, Some(Usd::from_micros(200_000)));
-        let none = cheapest(&Ranking { rejected: vec![dear], ..Ranking::default() }, "r-1");
+        let none = cheapest(&Ranking { rejected: vec![dear.clone()], ..Ranking::default() }, None, "r-1");
         assert_eq!(none.status, Status::Fail);
         assert!(none.advice.unwrap().contains("--max-price 0.20"));
+        let unpriced = Offer { price: None, ..offer("g5.xlarge") };
+        let hope = Ranking { offers: vec![unpriced.clone(), unpriced], rejected: vec![dear], ..Ranking::default() };
+        let verdict = cheapest(&hope, Some(Usd::from_micros(100_000)), "r-1");
+        assert_eq!(verdict.status, Status::Warn);
+        assert_eq!(
+            verdict.evidence,
+            "no price is known to be under 0.10; the cheapest known is g5g.xlarge at 0.20 USD an hour: `up` tries pools \
+             without a price only"
+        );
     }
 
     #[test]

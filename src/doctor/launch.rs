@@ -13,7 +13,7 @@ use aws_sdk_ec2::types::{
 };
 
 use super::reads::{Look, Read};
-use super::{Reads, Status, Verdict};
+use super::{Reads, Verdict};
 use crate::cloud::dry_run::{decoded, refusal};
 use crate::cloud::{Failure, call};
 use crate::decide::classify::{Class, is_free_plan};
@@ -248,22 +248,21 @@ pub(super) async fn dry_run(reads: &Reads<'_>) -> Verdict {
 
 /// What the trial needs is missing, which is another check's business.
 fn hidden(error: &Error) -> Verdict {
-    match Verdict::unread(error) {
-        verdict if verdict.status == Status::Skip => verdict,
-        verdict => Verdict::skip(format!("RunInstances was not tried: {}", verdict.evidence)),
-    }
+    Verdict::hidden(error, |evidence| format!("RunInstances was not tried: {evidence}"))
 }
 
 fn judge(answers: &[(&'static str, Answer)]) -> Verdict {
     let mut accepted = Vec::new();
     let mut denied = Vec::new();
     let mut refused = Vec::new();
+    let mut is_free_plan = false;
     for (operation, answer) in answers {
         match answer {
             Answer::Accepted => accepted.push(*operation),
             Answer::Denied(missing) => denied.push(format!("{operation} needs {missing}")),
-            // The permission is there; what is wrong has a check of its own.
-            Answer::FreePlan(_) | Answer::NoProfile => accepted.push(*operation),
+            // The permission is there; the profile has a check of its own.
+            Answer::NoProfile => accepted.push(*operation),
+            Answer::FreePlan(_) => is_free_plan = true,
             Answer::Refused(error) => refused.push(error.clone()),
         }
     }
@@ -277,7 +276,12 @@ fn judge(answers: &[(&'static str, Answer)]) -> Verdict {
         let advice = error.hints.first().cloned().unwrap_or_else(|| "what `up` would change: spotctl plan".to_owned());
         return Verdict::fail(messages.join("; "), advice);
     }
-    Verdict::ok(format!("EC2 permits {}", accepted.join(", ")))
+    let permitted = format!("EC2 permits {}", accepted.join(", "));
+    match (is_free_plan, accepted.is_empty()) {
+        (false, _) => Verdict::ok(permitted),
+        (true, false) => Verdict::ok(format!("{permitted}; RunInstances fails before (check `account-plan`)")),
+        (true, true) => Verdict::skip("not told: RunInstances fails before (check `account-plan`)"),
+    }
 }
 
 pub(super) async fn account_plan(reads: &Reads<'_>) -> Verdict {
@@ -329,6 +333,7 @@ fn known(trial: &Trial, name: &str) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Status;
 
     fn refused(message: &str) -> Answer {
         Answer::Refused(Box::new(Error::new(ErrorKind::Aws, message)))
@@ -349,7 +354,12 @@ mod tests {
             (vec![("RunInstances", missing())], Status::Fail, "RunInstances needs iam:PassRole on arn:role"),
             (vec![("RunInstances", refused("no such thing"))], Status::Fail, "no such thing"),
             (vec![("A", refused("no")), ("B", missing())], Status::Fail, "B needs"),
-            (vec![("RunInstances", Answer::FreePlan("x".to_owned()))], Status::Ok, "RunInstances"),
+            (vec![("RunInstances", Answer::FreePlan("x".to_owned()))], Status::Skip, "check `account-plan`"),
+            (
+                vec![("CreateTags", Answer::Accepted), ("RunInstances", Answer::FreePlan("x".to_owned()))],
+                Status::Ok,
+                "EC2 permits CreateTags; RunInstances fails before",
+            ),
             (vec![("RunInstances", Answer::NoProfile)], Status::Ok, "RunInstances"),
         ] {
             let verdict = judge(&answers);

@@ -82,7 +82,7 @@ pub(super) async fn orphans(reads: &Reads<'_>) -> Verdict {
         futures::join!(found.templates.clone(), found.groups.clone(), found.roles.clone(), found.parameters.clone());
     let templates = match templates {
         Ok(templates) => templates,
-        Err(error) => return Verdict::unread(&error),
+        Err(error) => return Verdict::unseen(&error),
     };
     let mut unseen = Vec::new();
     let (groups, roles, parameters) = (
@@ -110,7 +110,7 @@ fn or_unseen<T: Default>(what: &str, read: Result<T>, unseen: &mut Vec<String>) 
 }
 
 fn why(error: &Error) -> String {
-    match Verdict::unread(error).status {
+    match Verdict::unseen(error).status {
         Status::Skip => denied(error),
         _ => error.message.clone(),
     }

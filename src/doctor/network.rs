@@ -14,8 +14,8 @@ pub(super) async fn vpc(reads: &Reads<'_>) -> Verdict {
 
 pub(super) async fn subnets(reads: &Reads<'_>) -> Verdict {
     match reads.network.clone().await {
-        Err(error) => Verdict::unread(&error),
-        Ok(network) if network.vpc.is_err() => Verdict::skip("there is no VPC to look into (check `vpc`)"),
+        Err(error) => Verdict::needs("vpc", &error),
+        Ok(network) if network.vpc.is_err() => Verdict::skip("needs the check `vpc`"),
         Ok(network) => match network.subnets {
             Ok(subnets) => room(&subnets),
             Err(error) => Verdict::unread(&error),

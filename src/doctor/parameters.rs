@@ -1,10 +1,10 @@
 //! `parameters`: that each one is there, none is blank, every `${X}` has its own, and the `.env` says what Parameter Store
 //! says. Keys are named, values never.
 
-use super::{Reads, Status, Verdict};
+use super::{Look, Reads, Status, Verdict};
 use crate::decide::references;
 use crate::error::Error;
-use crate::resource::parameters::{self, Leave};
+use crate::resource::parameters::{self, Leave, Observed};
 use crate::resource::{Action, Change};
 
 /// What was seen of them.
@@ -23,7 +23,31 @@ struct Seen {
     vanished: Vec<String>,
 }
 
+/// What contradicts file and region.
+pub(super) fn contradictions(look: Look<'_>, found: &Observed) -> Vec<Error> {
+    if let Some(error) = look.env_error {
+        return vec![error.clone()];
+    }
+    let spec = look.spec;
+    let wished = parameters::desired(spec, look.env);
+    let keys = parameters::keys(&wished, found);
+    let region = std::collections::BTreeSet::from(["AWS_REGION".to_owned()]);
+    let region = parameters::plain_values(&wished, found, &region);
+    let checks = [
+        references::check(spec, &keys),
+        references::check_environment(spec, &keys),
+        references::check_registry(&keys),
+        references::check_region(&region, &look.cloud.region),
+    ];
+    let foreign = parameters::diff(&wished, found, Leave::default()).err();
+    checks.into_iter().filter_map(Result::err).chain(foreign).collect()
+}
+
 pub(super) async fn complete(reads: &Reads<'_>) -> Verdict {
+    // What is wrong with the `.env` is known without asking.
+    if let Some(error) = reads.look.env_error {
+        return judge(&Seen { errors: findings(error), ..Seen::default() });
+    }
     let spec = reads.look.spec;
     let found = match reads.parameters.clone().await {
         Ok(found) => found,
@@ -31,26 +55,30 @@ pub(super) async fn complete(reads: &Reads<'_>) -> Verdict {
     };
     let wished = parameters::desired(spec, reads.look.env);
     let keys = parameters::keys(&wished, &found);
-    let region = std::collections::BTreeSet::from(["AWS_REGION".to_owned()]);
-    let region = parameters::plain_values(&wished, &found, &region);
     let mut seen = Seen {
         path: spec.parameters.path.to_string(),
         keys: keys.len(),
         blank: parameters::blank(&wished, &found),
+        errors: contradictions(reads.look, &found),
         ..Seen::default()
     };
-    let checks = [
-        references::check(spec, &keys),
-        references::check_environment(spec, &keys),
-        references::check_registry(&keys),
-        references::check_region(&region, &reads.look.cloud.region),
-    ];
-    seen.errors.extend(checks.into_iter().filter_map(Result::err));
-    match parameters::diff(&wished, &found, Leave::default()) {
-        Ok(diff) => (seen.changes, seen.vanished) = (diff.changes, diff.vanished),
-        Err(error) => seen.errors.push(error),
+    if let Ok(diff) = parameters::diff(&wished, &found, Leave::default()) {
+        (seen.changes, seen.vanished) = (diff.changes, diff.vanished);
     }
     judge(&seen)
+}
+
+/// What the reader of the `.env` found, one by one: the key is in each one's sentence.
+fn findings(error: &Error) -> Vec<Error> {
+    let list = error.findings.as_ref().and_then(|findings| findings.list.as_array());
+    let Some(list) = list else { return vec![error.clone()] };
+    let found = list.iter().map(|finding| {
+        let text = |field: &str| finding[field].as_str().unwrap_or_default();
+        let mut one = Error::usage(format!("{}:{}: {}", text("file"), finding["line"], text("message")));
+        one.hints.extend(Some(text("hint").to_owned()).filter(|hint| !hint.is_empty()));
+        one
+    });
+    found.collect()
 }
 
 fn judge(seen: &Seen) -> Verdict {
@@ -95,6 +123,16 @@ fn judge(seen: &Seen) -> Verdict {
 mod tests {
     use super::*;
     use crate::resource::Kind;
+
+    #[test]
+    fn each_mistake_in_the_env_is_said_by_itself() {
+        let mut error = Error::usage("1 mistake in `.env`");
+        let list = serde_json::json!([{"file": ".env", "line": 2, "message": "`A` has no value", "hint": "remove it"}]);
+        error.findings = Some(Box::new(crate::error::Findings { text: String::new(), list }));
+        let found = findings(&error);
+        assert_eq!((found[0].message.as_str(), found[0].hints[0].as_str()), (".env:2: `A` has no value", "remove it"));
+        assert_eq!(findings(&Error::usage("no file"))[0].message, "no file");
+    }
 
     #[test]
     fn keys_are_named_and_the_first_apply_is_no_drift() {

@@ -100,7 +100,7 @@ async fn ask(cloud: &Cloud, source: &str, needed: &Needed) -> Result<Vec<Missing
 pub(super) async fn simulated(reads: &Reads<'_>) -> Verdict {
     match reads.simulated.clone().await {
         Ok(simulated) => judge(&simulated),
-        Err(error) => Verdict::unread(&error),
+        Err(error) => Verdict::unseen(&error),
     }
 }
 
@@ -109,9 +109,9 @@ fn judge(simulated: &Simulated) -> Verdict {
     match simulated {
         Simulated::Root => Verdict::ok("the account's root user may do whatever the organization does not deny"),
         Simulated::Nobody(why) => Verdict::skip(format!("cannot be simulated: {why}")),
-        Simulated::Asked { actions, missing } if missing.is_empty() => {
-            Verdict::ok(format!("{actions} actions that `up` needs, simulated on the caller's policies"))
-        }
+        Simulated::Asked { actions, missing } if missing.is_empty() => Verdict::ok(format!(
+            "{actions} actions beside those that `dry-run` tries, simulated on the caller's policies"
+        )),
         Simulated::Asked { actions, missing } => {
             let mut list: Vec<String> = missing.iter().map(ToString::to_string).collect();
             list.sort();
@@ -134,7 +134,10 @@ mod tests {
         let missing =
             |action: &str, resource: &str| Missing { action: action.to_owned(), resource: resource.to_owned() };
         let asked = |missing: Vec<Missing>| judge(&Simulated::Asked { actions: 40, missing });
-        assert_eq!(asked(Vec::new()).status, Status::Ok);
+        assert_eq!(
+            asked(Vec::new()),
+            Verdict::ok("40 actions beside those that `dry-run` tries, simulated on the caller's policies")
+        );
         let verdict = asked(vec![missing("iam:PassRole", "arn:aws:iam::1:role/r"), missing("ec2:DescribeVpcs", "*")]);
         assert_eq!(verdict.status, Status::Fail);
         assert!(verdict.evidence.ends_with(": ec2:DescribeVpcs, iam:PassRole on arn:aws:iam::1:role/r"), "{verdict:?}");

@@ -43,6 +43,12 @@ impl Need<'_> {
         )
     }
 
+    /// What mends it; `flag` is `--count`.
+    fn command(&self, flag: &str) -> String {
+        let verb = if self.open.is_empty() { "request" } else { "watch" };
+        format!("spotctl quota {verb} --code {}{flag}", self.quota.code)
+    }
+
     fn missing(&self) -> Vec<&'static str> {
         self.standing.map(|standing| standing.missing.iter().copied().collect()).unwrap_or_default()
     }
@@ -121,16 +127,15 @@ fn judge(needs: &[Need<'_>], market: Market, count: u32) -> Verdict {
     }
     if let Some(other) = needs.iter().find(|need| need.suffices() == Some(true)) {
         let evidence = format!("{}; `up` passes over it, to {}", first.words(), other.words());
-        return Verdict::warn(evidence, format!("for the cheaper offer: spotctl quota request{flag}"));
+        return Verdict::warn(evidence, format!("for the cheaper offer: {}", first.command(&flag)));
     }
     let words: Vec<String> = needs.iter().map(Need::words).collect();
     let words = words.join("; ");
     if needs.iter().all(|need| need.suffices() == Some(false)) {
-        let watch = needs.iter().any(|need| !need.open.is_empty());
+        let watched = needs.iter().find(|need| !need.open.is_empty());
         // The fallback's quota matters only when Spot has nothing.
         let status = if market == Market::Spot { Status::Fail } else { Status::Warn };
-        let verb = if watch { "watch" } else { "request" };
-        return Verdict::new(status, words, Some(format!("spotctl quota {verb}{flag}")));
+        return Verdict::new(status, words, Some(watched.unwrap_or(first).command(&flag)));
     }
     let mut missing: Vec<&str> = needs.iter().flat_map(Need::missing).collect();
     missing.sort_unstable();
@@ -191,7 +196,9 @@ mod tests {
             assert_eq!(verdict.status, status, "{g:?} {p:?}");
             assert!(verdict.evidence.contains(evidence), "{}", verdict.evidence);
         }
-        assert_eq!(with(Some(0), Some(0)).advice.as_deref(), Some("spotctl quota request --count 2"));
+        assert_eq!(with(Some(0), Some(0)).advice.as_deref(), Some("spotctl quota request --code L-3819A6DF --count 2"));
+        let advice = with(Some(3), Some(16)).advice;
+        assert_eq!(advice.as_deref(), Some("for the cheaper offer: spotctl quota request --code L-3819A6DF --count 2"));
         assert_eq!(verdict(&[], &[], 1).status, Status::Skip);
         assert_eq!(verdict(&[offer("p6-b200.48xlarge", 192)], &[], 1).status, Status::Skip, "a guess");
     }
@@ -203,7 +210,7 @@ mod tests {
         let mut needs = needs(&offers, &standings, 1, Market::Spot);
         needs[0].open = vec!["an increase to 16 is CASE_OPENED".to_owned()];
         let verdict = judge(&needs, Market::Spot, 1);
-        assert_eq!(verdict.advice.as_deref(), Some("spotctl quota watch"));
+        assert_eq!(verdict.advice.as_deref(), Some("spotctl quota watch --code L-3819A6DF"));
         assert!(verdict.evidence.ends_with("an increase to 16 is CASE_OPENED"), "{}", verdict.evidence);
     }
 
@@ -215,5 +222,6 @@ mod tests {
         let verdict = judge(&needs(&offers, &standings, 1, Market::OnDemand), Market::OnDemand, 1);
         assert_eq!(verdict.status, Status::Warn);
         assert!(verdict.evidence.contains("L-DB2E81BA"), "{}", verdict.evidence);
+        assert_eq!(verdict.advice.as_deref(), Some("spotctl quota request --code L-DB2E81BA"));
     }
 }

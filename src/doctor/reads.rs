@@ -36,10 +36,21 @@ pub struct Look<'a> {
     pub spec: &'a Spec,
     /// The `.env`; `None` where there is none.
     pub env: Option<&'a BTreeMap<String, SecretString>>,
+    /// What is wrong with the `.env`, which is then not read.
+    pub env_error: Option<&'a Error>,
     /// How many workers are wished for.
     pub count: u32,
     /// This machine's clock.
     pub now: Timestamp,
+}
+
+/// The regions that there are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Regions {
+    /// Those that the account may use.
+    pub(super) enabled: Vec<String>,
+    /// Those that it has not opted in to.
+    pub(super) others: Vec<String>,
 }
 
 /// Something that is read at most once.
@@ -52,8 +63,7 @@ pub struct Reads<'a> {
     /// Who the credentials belong to, and AWS's clock.
     pub(super) caller: Read<'a, Caller>,
     pub(super) clock: Shared<LocalBoxFuture<'a, Option<Timestamp>>>,
-    /// The regions that the account has enabled.
-    pub(super) regions: Read<'a, Vec<String>>,
+    pub(super) regions: Read<'a, Regions>,
     pub(super) network: Read<'a, Looked>,
     pub(super) market: Read<'a, Market>,
     pub(super) groups: Read<'a, Vec<security_group::Observed>>,
@@ -155,7 +165,7 @@ impl<'a> Reads<'a> {
 }
 
 /// Asked where everybody may ask: a region that is not enabled knows nobody's credentials.
-async fn regions(cloud: &Cloud) -> Result<Vec<String>> {
+async fn regions(cloud: &Cloud) -> Result<Regions> {
     let home = match cloud.region.split('-').next() {
         Some("cn") => "cn-north-1",
         Some("us") if cloud.region.starts_with("us-gov-") => "us-gov-west-1",
@@ -164,7 +174,18 @@ async fn regions(cloud: &Cloud) -> Result<Vec<String>> {
         Some("eusc") => cloud.region.as_str(),
         _ => "us-east-1",
     };
-    market::regions(&cloud.in_region(home)?).await
+    let there = cloud.in_region(home)?;
+    let answer = call("DescribeRegions", there.ec2.describe_regions().all_regions(true).send())
+        .await
+        .map_err(|failure| failure.doing("reading which regions are enabled"))?;
+    let mut regions = Regions::default();
+    for found in answer.regions() {
+        let Some(name) = found.region_name() else { continue };
+        let is_off = found.opt_in_status() == Some("not-opted-in");
+        let list = if is_off { &mut regions.others } else { &mut regions.enabled };
+        list.push(name.to_owned());
+    }
+    Ok(regions)
 }
 
 async fn chosen<'a>(

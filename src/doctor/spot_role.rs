@@ -16,7 +16,7 @@ const MAKE: &str = "aws iam create-service-linked-role --aws-service-name spot.a
 
 pub(super) async fn there(reads: &Reads<'_>) -> Verdict {
     match reads.spot_role.clone().await {
-        Err(error) => Verdict::unread(&error),
+        Err(error) => Verdict::unseen(&error),
         Ok(true) => Verdict::ok("AWSServiceRoleForEC2Spot is there"),
         Ok(false) => may_make(reads.simulated.clone().await.ok().as_ref()),
     }
@@ -63,7 +63,7 @@ const NEEDED: [&str; 3] = ["CreateGrant", "Decrypt", "GenerateDataKeyWithoutPlai
 pub(super) async fn volume_key(reads: &Reads<'_>) -> Verdict {
     let key = match reads.volume_key.clone().await {
         Ok(key) => key.filter(|key| !is_aws_managed(key)),
-        Err(error) => return Verdict::unread(&error),
+        Err(error) => return Verdict::unseen(&error),
     };
     let Some(key) = key else {
         return match reads.chosen.clone().await.ok().and_then(|chosen| chosen.image.encrypted_snapshot) {
@@ -80,13 +80,13 @@ pub(super) async fn volume_key(reads: &Reads<'_>) -> Verdict {
     };
     let account = match reads.caller.clone().await {
         Ok(caller) => caller.account,
-        Err(error) => return Verdict::unread(&error),
+        Err(error) => return Verdict::unseen(&error),
     };
     let place = Place { account: &account, region: &reads.look.cloud.region };
     let role = place.iam(SPOT_ROLE);
     match grants(reads.look.cloud, &key, &role).await {
         Ok(grants) => granted(&key, &role, &grants, place.region),
-        Err(error) => Verdict::unread(&error),
+        Err(error) => Verdict::unseen(&error),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `template` and `user-data`: whether what stands is what the file says, and whether the boot script fits.
 
-use super::{Reads, Status, Verdict};
+use super::{Reads, Verdict, parameters};
 use crate::decide::offers::on_demand::ListPrices;
 use crate::decide::user_data::{self, LIMIT};
 use crate::error::Result;
@@ -36,9 +36,9 @@ pub(super) async fn drift(reads: &Reads<'_>) -> Verdict {
     let observed = match observed(reads).await {
         Ok(observed) => observed,
         Err(error) => {
-            return match Verdict::unread(&error) {
-                verdict if verdict.status == Status::Skip => verdict,
-                verdict => Verdict::skip(format!("the plan cannot be made: {}", verdict.evidence)),
+            return match reads.templates.clone().await {
+                Err(error) => Verdict::unread(&error),
+                Ok(_) => Verdict::hidden(&error, |evidence| format!("the plan cannot be made: {evidence}")),
             };
         }
     };
@@ -51,7 +51,14 @@ pub(super) async fn drift(reads: &Reads<'_>) -> Verdict {
     let wants = Wants::default();
     match plan::decide(look.spec, look.env, &observed, &chosen, &wants, &look.cloud.region) {
         Ok(plan) => compare(&plan.changes, is_made),
-        Err(error) => Verdict::unread(&error),
+        Err(error) => match reads.ranking.clone().await {
+            _ if !parameters::contradictions(look, &observed.parameters).is_empty() => {
+                Verdict::needs("parameters", &error)
+            }
+            Ok(ranking) if ranking.offers.is_empty() => Verdict::needs("offers", &error),
+            Err(_) => Verdict::needs("offers", &error),
+            Ok(_) => Verdict::unread(&error),
+        },
     }
 }
 
@@ -114,6 +121,7 @@ fn compare(changes: &[Change], is_made: bool) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Status;
     use crate::resource::Kind;
 
     #[test]

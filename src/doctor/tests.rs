@@ -48,7 +48,14 @@ async fn look(sandbox: &Sandbox, names: &[&'static str]) -> Vec<Check> {
     let (cloud, spec) = (cloud(sandbox), spec(FULL));
     // Nine: the tenth would fill a page of parameters, and an extra page does not count.
     let env = (0..9).map(|index| (format!("K{index}"), SecretString::from("v"))).collect::<BTreeMap<_, _>>();
-    let reads = Reads::new(Look { cloud: &cloud, spec: &spec, env: Some(&env), count: 1, now: Timestamp::now() });
+    let reads = Reads::new(Look {
+        cloud: &cloud,
+        spec: &spec,
+        env: Some(&env),
+        env_error: None,
+        count: 1,
+        now: Timestamp::now(),
+    });
     run(&reads, names).await
 }
 
@@ -141,8 +148,19 @@ fn a_read_that_failed_hides_or_fails_by_whose_fault_it_is() {
         (error(Kind::Usage, None, "no VPC"), Status::Fail, "no VPC"),
         (error(Kind::Aws, Some("InternalError"), "it broke"), Status::Fail, "it broke"),
     ] {
-        let verdict = Verdict::unread(&error);
+        let verdict = Verdict::unseen(&error);
         assert_eq!((verdict.status, verdict.evidence.as_str()), (status, evidence));
+        // What `up` reads too it would be refused as well; the rest is the same.
+        let verdict = Verdict::unread(&error);
+        if evidence.starts_with("not permitted") {
+            assert_eq!(verdict.status, Status::Fail);
+            assert_eq!(verdict.evidence, format!("{evidence}, which `up` calls"));
+            assert_eq!(verdict.advice.as_deref(), Some("spotctl render policy operator"));
+        } else {
+            assert_eq!((verdict.status, verdict.evidence.as_str()), (status, evidence));
+        }
+        // Of another check's read nothing fails.
+        assert_eq!(Verdict::needs("x", &error).status, Status::Skip);
     }
 }
 

@@ -89,6 +89,22 @@ pub async fn observe(cloud: &Cloud, spec: &Spec) -> Result<Observed> {
     futures::future::try_join_all(reads).await.map(|rows| rows.into_iter().collect())
 }
 
+/// Those of the file's roles that do not exist: a policy that is missing says nothing about its role.
+///
+/// # Errors
+/// A call's failure.
+pub async fn absent(cloud: &Cloud, spec: &Spec) -> Result<BTreeSet<String>> {
+    let roles: BTreeSet<String> = spec.access.launchers.iter().map(|given| role_name(given)).collect();
+    let reads = roles.into_iter().map(|role| async move {
+        match call("ListRolePolicies", cloud.iam.list_role_policies().role_name(&role).send()).await {
+            Ok(_) => Ok(None),
+            Err(failure) if failure.class == Class::NotFound => Ok(Some(role)),
+            Err(failure) => Err(failure.doing(&format!("looking for the role `{role}`, which may launch"))),
+        }
+    });
+    futures::future::try_join_all(reads).await.map(|rows| rows.into_iter().flatten().collect())
+}
+
 /// One change a role.
 #[must_use]
 pub fn diff(desired: &Desired, observed: &Observed) -> Vec<Change> {

@@ -111,15 +111,15 @@ fn text_has_a_line_a_check_with_its_advice_below_and_says_how_many_failed() {
     let line = out.lines().find(|line| line.starts_with("fail  quota")).unwrap_or_else(|| panic!("{run}"));
     assert!(line.contains("L-3819A6DF") && line.contains("0 vCPUs") && line.contains("4 needed for g"), "{line}");
     let next = out.lines().skip_while(|other| *other != line).nth(1).unwrap_or_default();
-    assert_eq!(next.trim(), "spotctl quota request");
+    assert_eq!(next.trim(), "spotctl quota request --code L-3819A6DF");
     assert!(next.starts_with("    "), "{next}");
     assert!(out.trim_end().lines().last().is_some_and(|last| last.starts_with("1 failed, ")), "{out}");
     aws.spotctl(&["doctor", "--skip", "quota"]).exits(0);
 
     // What is asked for already is waited for, and what is granted is enough.
     aws.weather("quota-answer approved after 60s");
-    aws.spotctl(&["quota", "request"]).exits(0);
-    stands(&aws, "quota", "fail", "the request ", "spotctl quota watch");
+    aws.spotctl(&["quota", "request", "--code", "L-3819A6DF"]).exits(0);
+    stands(&aws, "quota", "fail", "the request ", "spotctl quota watch --code L-3819A6DF");
     aws.weather("clock +5m");
     stands(&aws, "quota", "ok", "0 in use, 4 needed", "");
 }
@@ -158,8 +158,7 @@ fn each_thing_that_is_wrong_with_the_account_is_named_with_what_mends_it() {
         ("bucket media eu-central-1", "buckets", "warn", "in eu-central-1 and the worker in us-east-1", "eu-central-1"),
         ("spot-role none", "spot-role", "ok", "the first launch makes it, and may", ""),
         ("spot-role made", "spot-role", "ok", "is there", ""),
-        ("image app:v1 20GiB", "registry", "warn", "20.0 GiB compressed", "volume: {size: 100GiB}"),
-        ("image app:v1 90GiB", "registry", "fail", "more than the whole volume", "size:"),
+        ("image app:v1 90GiB", "registry", "fail", "does not fit", "local NVMe"),
         ("no-image app:v1", "registry", "fail", "there is no ", "aws ecr "),
         ("quota G=0", "offers", "ok", "on Spot, the cheapest", ""),
         ("quota G=4", "quota", "ok", "4 vCPUs, 0 in use, 4 needed", ""),
@@ -196,7 +195,16 @@ fn each_thing_that_is_wrong_with_the_file_is_named_with_what_mends_it() {
         ("network: {vpc: vpc-00000000000000000}\n", "subnets", "skip", "check `vpc`", ""),
         (&private, "subnets", "fail", "internet gateway", "network: {vpc: vpc-…, subnets: [subnet-…]}"),
         ("access: {queues: [\"${QUEUE}\"]}\n", "parameters", "fail", "`QUEUE` (access.queues)", "add it to"),
-        ("access: {queues: [\"${QUEUE}\"]}\n", "queues", "fail", "needs a plain parameter `QUEUE`", "params push"),
+        ("access: {queues: [\"${QUEUE}\"]}\n", "queues", "skip", "needs the check `parameters`", ""),
+        (
+            "instance: {max_price: 0.01}\n",
+            "offers",
+            "warn",
+            "no price is known to be under 0.01; the cheapest known is g4dn.xlarge in us-east-1",
+            "max_price",
+        ),
+        ("access: {launchers: [nosuchrole]}\n", "launchers", "fail", "no role `nosuchrole` in this account", "make it"),
+        ("", "launchers", "ok", "names none", ""),
         ("", "registry", "skip", "not in a private registry of ECR", ""),
     ] {
         aws.folder.write("spotctl.yaml", &format!("{MINIMAL}{more}"));
@@ -277,22 +285,130 @@ fn what_is_left_of_a_stack_without_its_template_is_named_and_destroy_removes_it(
 
 /// Holds [`KEY`] to the operator's policy without these actions.
 fn without(aws: &Served, actions: &[&str]) -> Value {
-    let policy = aws.spotctl(&["render", "policy", "operator"]).exits(0).json();
-    let mut policy = policy;
+    let mut policy = aws.spotctl(&["render", "policy", "operator"]).exits(0).json();
     for statement in policy["Statement"].as_array_mut().expect("statements") {
         let list = statement["Action"].as_array_mut().expect("actions");
-        list.retain(|action| !actions.iter().any(|without| action.as_str() == Some(without)));
+        let is_meant = |action: &str| {
+            actions
+                .iter()
+                .any(|without| without.strip_suffix('*').map_or(action == *without, |all| action.starts_with(all)))
+        };
+        list.retain(|action| !action.as_str().is_some_and(is_meant));
     }
     let statements = policy["Statement"].as_array_mut().expect("statements");
     statements.retain(|statement| statement["Action"].as_array().is_some_and(|list| !list.is_empty()));
+    let run = held_to(aws, &policy, &["doctor", "-o", "json"]);
+    assert!([0, 7].contains(&run.code()), "{run}");
+    run.json()
+}
+
+/// Runs spotctl with [`KEY`], which may do what this policy says.
+fn held_to(aws: &Served, policy: &Value, arguments: &[&str]) -> Run {
     let set = ["--endpoint-url", &aws.endpoint, "sandbox", "set", "principal", KEY, &policy.to_string()];
     aws.folder.spotctl(&set).exits(0);
     let mut environment = aws.environment();
     environment.retain(|(name, _)| *name != "AWS_ACCESS_KEY_ID");
     environment.push(("AWS_ACCESS_KEY_ID", KEY));
-    let run: Run = aws.folder.spotctl_with(&["doctor", "-o", "json"], &environment);
-    assert!([0, 7].contains(&run.code()), "{run}");
-    run.json()
+    aws.folder.spotctl_with(arguments, &environment)
+}
+
+fn failed(document: &Value) -> Vec<String> {
+    by_status(document).remove("fail").unwrap_or_default().into_iter().collect()
+}
+
+#[test]
+fn a_caller_whom_up_would_refuse_is_not_well() {
+    let aws = furnished();
+    let nothing = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]});
+    let document = held_to(&aws, &nothing, &["doctor", "-o", "json"]).exits(7).json();
+    for (name, status, evidence) in [
+        ("credentials", "ok", "account 123456789012"),
+        ("vpc", "fail", "not permitted: ec2:DescribeVpcs, which `up` calls"),
+        ("subnets", "skip", "needs the check `vpc`"),
+        ("security-group", "fail", "not permitted: ec2:DescribeSecurityGroups, which `up` calls"),
+        ("profile", "fail", "not permitted: iam:GetRole, which `up` calls"),
+        ("parameters", "fail", "not permitted: ssm:GetParametersByPath, which `up` calls"),
+        ("image", "skip", "needs the check `offers`"),
+        ("region", "skip", "not permitted: ec2:DescribeRegions"),
+        ("permissions", "skip", "not permitted: iam:SimulatePrincipalPolicy"),
+        ("spot-role", "skip", "not permitted: iam:ListRoles"),
+    ] {
+        let found = check(&document, name);
+        assert_eq!(found["status"], status, "{found:#}");
+        assert!(found["evidence"].to_string().contains(evidence), "{found:#}");
+    }
+    assert_eq!(check(&document, "vpc")["advice"], "spotctl render policy operator");
+    held_to(&aws, &nothing, &["up"]).exits(5);
+
+    let document = without(&aws, &["iam:*"]);
+    assert_eq!(failed(&document), ["profile"], "{document:#}");
+    assert_eq!(document["ok"], json!(false));
+}
+
+#[test]
+fn what_up_does_without_is_no_reason_to_fail() {
+    let aws = furnished();
+    let document = without(&aws, &["servicequotas:*", "pricing:*", "ec2:DescribeVolumes"]);
+    assert_eq!(failed(&document), Vec::<String>::new(), "{document:#}");
+    let found = check(&document, "permissions");
+    assert_eq!(found["status"], "ok", "{found:#}");
+    assert!(found["evidence"].to_string().contains("actions beside those that `dry-run` tries"), "{found:#}");
+    let found = check(&document, "quota");
+    assert_eq!(found["status"], "skip", "{found:#}");
+    assert!(found["evidence"].to_string().contains("not permitted: servicequotas:"), "{found:#}");
+}
+
+#[test]
+fn one_cause_is_one_failure() {
+    let aws = Served::with(MINIMAL);
+    let doctor = |more: &str| {
+        aws.folder.write("spotctl.yaml", &format!("{MINIMAL}{more}"));
+        aws.spotctl(&["doctor", "-o", "json"]).exits(7).json()
+    };
+    let document = doctor("instance: {types: [g4dn.xlrage]}\n");
+    assert_eq!(failed(&document), ["offers"], "{document:#}");
+    assert_eq!(check(&document, "image")["evidence"], "needs the check `offers`");
+    let document = doctor("access: {queues: [\"${QUEUE}\"], buckets: {\"${BUCKET}\": read}}\n");
+    assert_eq!(failed(&document), ["parameters"], "{document:#}");
+    aws.folder.write(".env", "A=1\nSECRET=\n");
+    let document = doctor("");
+    assert_eq!(failed(&document), ["parameters"], "{document:#}");
+    let found = check(&document, "parameters");
+    assert!(found["evidence"].to_string().contains(":2: `SECRET` has no value"), "{found:#}");
+    assert_eq!(check(&document, "credentials")["status"], "ok");
+    aws.spotctl(&["up"]).exits(2);
+    aws.folder.write(".env", "A=1\n");
+
+    // An account without GPU types is not one that may launch them.
+    aws.weather("free-plan on");
+    let document = doctor("");
+    assert_eq!(failed(&document), ["account-plan"], "{document:#}");
+    let tried = check(&document, "dry-run")["evidence"].to_string();
+    assert!(tried.contains("; RunInstances fails before (check `account-plan`)"), "{tried}");
+    assert!(!tried.contains("permits RunInstances") && !tried.contains(", RunInstances"), "{tried}");
+}
+
+#[test]
+fn room_for_an_image_is_where_docker_has_its_data() {
+    let aws = furnished();
+    aws.weather("image app:v1 20GiB");
+    for (types, status, evidence, advice) in [
+        ("g4dn.xlarge", "ok", "about 50 GiB unpacked, about 116 of the local NVMe's 125 GB free", ""),
+        ("c5.large", "fail", "about 25 of the volume's 75 GiB free: it does not fit", "volume: {size: 100GiB}"),
+    ] {
+        aws.folder.write("spotctl.yaml", &FULL.replace("instance: {", &format!("instance: {{types: [{types}], ")));
+        stands(&aws, "registry", status, evidence, advice);
+    }
+}
+
+#[test]
+fn the_fallbacks_quota_is_asked_for_by_its_own_code() {
+    let file = format!("{MINIMAL}instance: {{types: [g4dn.xlarge], on_demand_fallback: true, max_price: 1.00}}\n");
+    let aws = Served::with(&file);
+    aws.weather("quota L-DB2E81BA=0");
+    stands(&aws, "quota", "warn", "L-DB2E81BA", "spotctl quota request --code L-DB2E81BA");
+    let document = aws.spotctl(&["quota", "request", "--code", "L-DB2E81BA", "-o", "json"]).exits(0).json();
+    assert!(document.to_string().contains("L-DB2E81BA"), "{document:#}");
 }
 
 #[test]
@@ -366,10 +482,12 @@ fn without_credentials_one_check_fails_and_the_others_are_not_seen() {
     let found = check(&document, "credentials");
     assert_eq!(found["status"], "fail");
     assert!(found["advice"].to_string().contains("AWS_ACCESS_KEY_ID"), "{found:#}");
+    let evidence = found["evidence"].as_str().unwrap_or_default();
+    assert!(evidence.contains("no AWS credentials") && !evidence.contains('\n'), "{found:#}");
     let all = by_status(&document);
     assert_eq!(all["fail"], BTreeSet::from(["credentials".to_owned()]), "{document:#}");
     // What needs no call needs no credentials.
-    assert_eq!(all["ok"], ["buckets", "queues", "user-data"].map(str::to_owned).into(), "{document:#}");
+    assert_eq!(all["ok"], ["buckets", "launchers", "queues", "user-data"].map(str::to_owned).into(), "{document:#}");
 }
 
 #[test]
@@ -378,6 +496,20 @@ fn a_region_that_is_not_enabled_is_said_to_be_so() {
     let run = aws.spotctl(&["--region", "us-eest-1", "doctor", "--only", "region"]).exits(7);
     assert!(run.stdout().contains("us-eest-1 does not exist, or this account has not enabled it"), "{run}");
     assert!(run.stdout().contains("did you mean us-east-1"), "{run}");
+
+    // AWS says of such a region that the credentials are wrong.
+    aws.weather("region us-west-2 off");
+    let document = aws.spotctl(&["--region", "us-west-2", "doctor", "-o", "json"]).exits(7).json();
+    assert_eq!(failed(&document), ["region"], "{document:#}");
+    let found = check(&document, "region");
+    assert_eq!(found["evidence"], "us-west-2 is not enabled in this account");
+    assert_eq!(found["advice"], "aws account enable-region --region-name us-west-2");
+    for name in ["credentials", "vpc", "offers", "quota"] {
+        assert_eq!(check(&document, name)["evidence"], "region us-west-2 is not enabled", "{document:#}");
+    }
+    let only = ["--region", "us-west-2", "doctor", "--only", "credentials"];
+    let run = aws.spotctl(&only).exits(7);
+    assert!(run.stdout().contains("us-west-2 is not enabled in this account"), "{run}");
 }
 
 #[test]
@@ -411,4 +543,10 @@ fn an_aws_that_does_not_answer_fails_what_needs_it_and_says_so() {
     let run = aws.folder.spotctl_with(&["doctor", "--only", "credentials,clock"], &environment).exits(7);
     assert!(run.stdout().contains("no answer to GetCallerIdentity"), "{run}");
     assert!(run.stdout().contains("skip  clock"), "{run}");
+    let document = aws.folder.spotctl_with(&["doctor", "-o", "json"], &environment).exits(7).json();
+    assert_eq!(failed(&document), ["credentials"], "{document:#}");
+    assert!(check(&document, "credentials")["evidence"].to_string().contains("http://127.0.0.1:1"), "{document:#}");
+    assert_eq!(check(&document, "vpc")["evidence"], "AWS does not answer (check `credentials`)");
+    let run = aws.folder.spotctl_with(&["doctor", "--only", "vpc"], &environment).exits(7);
+    assert!(run.stdout().contains("fail  vpc"), "{run}");
 }
