@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast spotctl is beside what people use: the AWS CLI, boto3 and Terraform, on the served sandbox, in one run.
 
-Every tool does the same jobs against the same sandbox at 0, 50 and 250 ms a call. Sequential round trips are the slope of
+Every tool does the same jobs against the same sandbox at 0, 50 and 250 ms and 2 s a call. Sequential round trips are the slope of
 the wall time over the latency: what the machine itself takes falls out of them. What is not installed is left out, and said.
 
     cargo build && python3 tests/bench/speed.py [--runs 3] [--write tests/bench/RESULTS.md]
@@ -12,16 +12,20 @@ make one in target/tmp/python. `--plugins` names a folder that Terraform's AWS p
 
 import argparse
 import collections
+import concurrent.futures
 import datetime
+import functools
 import json
 import os
 import pathlib
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -31,7 +35,11 @@ sys.path.insert(0, str(PEERS))
 
 import terraform_door  # noqa: E402
 
-LATENCIES = [0, 50, 250]
+LATENCIES = [0, 50, 250, 2000]
+# Nobody has that, but it drowns the noise of a busy machine in the slope. Once for each tool, and not for Terraform.
+FAR = 2000
+# A run that is cut short has the one that is nearest to what people have.
+ORDER = [50, FAR, 0, 250]
 # With a page's worth of parameters `GetParametersByPath` takes a second page, and extra pages do not count.
 WITHIN_A_PAGE = 9
 Row = collections.namedtuple("Row", "wall calls cpu peak")
@@ -86,6 +94,7 @@ class Tool:
     def __init__(self, name, version, jobs, runs):
         self.name, self.version, self.jobs, self.runs = name, version, jobs, runs
         self.folder = None
+        self.latencies = ORDER
         self.environment = {}
 
     def prepare(self, folder, sandbox, parameters):
@@ -112,9 +121,9 @@ class Spotctl(Tool):
 class Script(Tool):
     """cli.sh or by_boto3.py: both take the job's first word."""
 
-    def __init__(self, name, version, command, options):
+    def __init__(self, name, version, command, options, runs):
         words = {job: job.split()[0] for job in JOBS}
-        super().__init__(name, version, {job: [*command, word] for job, word in words.items()}, options.runs)
+        super().__init__(name, version, {job: [*command, word] for job, word in words.items()}, runs)
         self.python = options.python
 
     def prepare(self, folder, sandbox, parameters):
@@ -134,6 +143,7 @@ class Terraform(Tool):
         version = json.loads(output([binary, "version", "-json"]))["terraform_version"]
         super().__init__("Terraform", version, {}, runs)
         self.binary, self.plugins, self.plain = binary, plugins, jobs
+        self.latencies = [latency for latency in ORDER if latency != FAR]
 
     def prepare(self, folder, sandbox, parameters):
         super().prepare(folder, sandbox, parameters)
@@ -200,22 +210,25 @@ def with_worker(tool, sandbox, latency):
     return {"destroy with": measured(tool, "destroy with", sandbox)}
 
 
-def run(tool, sandbox, parameters):
-    """Rows by job and latency."""
-    found = collections.defaultdict(lambda: collections.defaultdict(list))
+def run(tool, sandbox, parameters, told):
+    """`told` hears of the rows of each cycle as soon as it is over, so that nothing is lost with a run cut short."""
     with tempfile.TemporaryDirectory() as folder:
         tool.prepare(pathlib.Path(folder), sandbox, parameters)
         for number in range(tool.runs):
-            for latency in LATENCIES:
+            for latency in tool.latencies if parameters != WITHIN_A_PAGE else [0, FAR]:
+                if latency == FAR and number > 0:
+                    continue
                 began = time.monotonic()
                 rows = cycle(tool, sandbox, latency)
                 if latency == 50 and parameters != WITHIN_A_PAGE:
                     rows |= with_worker(tool, sandbox, latency)
-                for job, row in rows.items():
-                    found[job][latency].append(row)
                 took = time.monotonic() - began
                 print(f"{tool.name}: run {number + 1} of {tool.runs} at {latency} ms, {took:.0f} s", file=sys.stderr)
-    return found
+                told(rows, latency)
+
+
+def nothing_yet():
+    return collections.defaultdict(lambda: collections.defaultdict(list))
 
 
 def slope(walls):
@@ -242,8 +255,8 @@ def speed_tables(results, skipped):
     lines = []
     for job, title in JOBS.items():
         lines += ["", f"**{title}**", ""]
-        lines += ["| | wall at 0 ms | at 50 ms | at 250 ms | calls of AWS | sequential round trips | CPU | peak memory |",
-                  "|---|---|---|---|---|---|---|---|"]
+        lines += ["| | wall at 0 ms | at 50 ms | at 250 ms | at 2 s | calls of AWS | sequential round trips | CPU | peak memory |",
+                  "|---|---|---|---|---|---|---|---|---|"]
         for name, found in results.items():
             if job not in found:
                 continue
@@ -251,7 +264,7 @@ def speed_tables(results, skipped):
             shown = " | ".join(f"{walls[latency]:.2f} s" if latency in walls else "" for latency in LATENCIES)
             trips = "" if trips is None else f"{trips:.1f}"
             lines.append(f"| {name} | {shown} | {calls:.0f} | {trips} | {cpu:.2f} s | {peak:.0f} MB |")
-        lines += [f"| {name} | not run, because {why} | | | | | | |" for name, why in skipped.items()]
+        lines += [f"| {name} | not run, because {why} | | | | | | | |" for name, why in skipped.items()]
     return lines
 
 
@@ -259,6 +272,8 @@ def marks_table(found):
     lines = ["", f"spotctl with {WITHIN_A_PAGE} parameters, so that no list has a second page, beside the marks:", "",
              "| | sequential round trips | mark | calls of AWS |", "|---|---|---|---|"]
     for job, mark in MARKS.items():
+        if len(found[job]) < 2:
+            continue
         _, trips, calls, _, _ = medians(found[job])
         # Half a trip is the machine's.
         verdict = "" if round(trips) <= mark else ", missed"
@@ -276,7 +291,7 @@ def start_table(options, tools):
         commands["`import boto3`"] = [options.python, "-c", "import boto3"]
     if "Terraform" in tools:
         commands["`terraform version`"] = [options.terraform, "version"]
-    lines = ["", "| | milliseconds, median of 20 | fastest |", "|---|---|---|"]
+    lines = ["", "## Start-up and size", "", "| | milliseconds, median of 20 | fastest |", "|---|---|---|"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     for name, command in commands.items():
         taken = []
@@ -302,31 +317,31 @@ def found_tools(options):
     aws = pathlib.Path(options.python).parent / "aws"
     try:
         tools.append(Script("AWS CLI", output([aws, "--version"]).split()[0].split("/")[1],
-                            ["bash", str(PEERS / "cli.sh")], options))
+                            ["bash", str(PEERS / "cli.sh")], options, options.slow_runs))
     except (Failed, OSError):
         skipped["AWS CLI"] = "there is no `aws` beside the Python of `--python`"
     try:
         version = output([options.python, "-c", "import boto3; print(boto3.__version__)"]).strip()
-        tools.append(Script("boto3", version, [options.python, str(PEERS / "by_boto3.py")], options))
+        tools.append(Script("boto3", version, [options.python, str(PEERS / "by_boto3.py")], options, options.runs))
     except (Failed, OSError):
         skipped["boto3"] = "the Python of `--python` does not have it"
     if options.terraform:
-        tools.append(Terraform(options.terraform, options.plugins, options.terraform_runs))
+        tools.append(Terraform(options.terraform, options.plugins, options.slow_runs))
     else:
         skipped["Terraform"] = "it is not installed"
     return [tool for tool in tools if options.only is None or tool.name in options.only], skipped
 
 
-def conditions(options, tools, load):
+def conditions(options, tools, results, load):
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{tool.name} {tool.version}" for tool in tools)
-    once = any(tool.name == "Terraform" for tool in tools) and options.terraform_runs != options.runs
-    runs = f"medians of {options.runs} runs" + (f" (Terraform: {options.terraform_runs})" if once else "")
+    runs = ", ".join(f"{name} {max(len(rows) for job in found.values() for rows in job.values())}"
+                     for name, found in results.items() if found)
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         f"{now:%d %B %Y}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}; {versions}; {options.build} of spotctl, which is the sandbox too; {runs}; load average "
-        f"{load[0]:.1f} before and {os.getloadavg()[0]:.1f} after"
+        f"{platform.python_version()}; {versions}; {options.build} of spotctl, which is the sandbox too; medians of so many "
+        f"runs: {runs}{', all tools at once' if options.at_once else ''}; load average {load[0]:.1f} before and {os.getloadavg()[0]:.1f} after"
         + (f"; {options.note}" if options.note else "") + ".",
     ]
 
@@ -337,7 +352,8 @@ INTRODUCTION = """\
 Written by `tests/bench/speed.py --write`; do not edit. Every tool does the same jobs on the same served sandbox, on one
 machine in one run. The latency is the sandbox's, for each call; connections are on the loopback and without TLS, whose
 handshakes with the real AWS cost the AWS CLI most, which opens a connection for each call. Sequential round trips are the
-slope of the wall time over the latency (least squares over the fastest run at each, since other load only adds); a new instance profile is visible at once
+slope of the wall time over the latency (least squares over the fastest run at each latency, since
+other load only adds; the one at 2 s is there for this alone); a new instance profile is visible at once
 (`profile-delay 0s`), nothing is throttled. CPU is of the client with all its children, peak memory of its largest process;
 none below about 20 MB can be seen.
 
@@ -354,7 +370,7 @@ worker waits until it is gone, which takes the sandbox two seconds and the waite
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--terraform-runs", type=int, default=1, help="of Terraform, which takes minutes each")
+    parser.add_argument("--slow-runs", type=int, default=1, help="of the AWS CLI and Terraform, which take minutes each")
     parser.add_argument("--parameters", type=int, default=10)
     parser.add_argument("--spotctl", default=str(ROOT / "target/debug/spotctl"))
     parser.add_argument("--python", default=str(ROOT / "target/tmp/python/bin/python"))
@@ -363,37 +379,62 @@ def main():
     parser.add_argument("--only", action="append", help="this tool, such as boto3; may be repeated")
     parser.add_argument("--build", default="a dev build", help="what kind of binary it is")
     parser.add_argument("--note", help="what else the reader should know of the conditions")
+    parser.add_argument("--at-once", action="store_true", help="all tools side by side, each with a sandbox of its own")
     parser.add_argument("--write", type=pathlib.Path, help="the file that the results go to")
     options = parser.parse_args()
     if not pathlib.Path(options.spotctl).exists():
         sys.exit(f"no {options.spotctl}: cargo build")
     load = os.getloadavg()
     tools, skipped = found_tools(options)
-    results, marks = {}, None
-    with tempfile.TemporaryDirectory() as folder:
-        sandbox = Sandbox(options.spotctl, folder)
-        try:
-            for tool in tools:
-                try:
-                    results[tool.name] = run(tool, sandbox, options.parameters)
-                    if tool.name == "spotctl":
-                        marks = run(tool, sandbox, WITHIN_A_PAGE)
-                except Failed as failure:
-                    if tool.name == "spotctl":
-                        raise
-                    skipped[tool.name] = "; ".join(str(failure).split("\n"))
-                    results.pop(tool.name, None)
-        finally:
+    start = start_table(options, [tool.name for tool in tools])
+    results, marks, lock = {tool.name: nothing_yet() for tool in tools}, nothing_yet(), threading.Lock()
+    served = []
+
+    def ended(*_):
+        """What is measured is written already; a thread that waits for its command would not hear of an exception."""
+        for sandbox in served:
             sandbox.close()
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, ended)
+    signal.signal(signal.SIGINT, ended)
+
+    def told(found, rows, latency):
+        with lock:
+            for job, row in rows.items():
+                found[job][latency].append(row)
+            written()
+
+    def written():
+        unmeasured = [tool.name for tool in tools if not results.get(tool.name)]
+        waiting = {name: "the run was cut short" for name in unmeasured}
+        lines = [INTRODUCTION, *conditions(options, tools, results, load), *speed_tables(results, waiting | skipped)]
+        lines += ["", "## The marks", *marks_table(marks), *start]
+        text = "\n".join(lines) + "\n"
+        if options.write:
+            options.write.write_text(text)
+        return text
+
+    def work(tool):
+        with tempfile.TemporaryDirectory() as folder:
+            sandbox = Sandbox(options.spotctl, folder)
+            served.append(sandbox)
+            try:
+                run(tool, sandbox, options.parameters, functools.partial(told, results[tool.name]))
+                if tool.name == "spotctl":
+                    run(tool, sandbox, WITHIN_A_PAGE, functools.partial(told, marks))
+            except (Failed, OSError) as failure:
+                with lock:
+                    skipped[tool.name] = "; ".join(str(failure).split("\n"))
+                    results[tool.name].clear()
+            finally:
+                sandbox.close()
+
+    with concurrent.futures.ThreadPoolExecutor(len(tools) if options.at_once else 1) as pool:
+        list(pool.map(work, tools))
     for name, why in skipped.items():
         print(f"{name}: not run, because {why}", file=sys.stderr)
-    lines = [INTRODUCTION, *conditions(options, tools, load), *speed_tables(results, skipped)]
-    lines += ["", "## The marks", *(marks_table(marks) if marks else [])]
-    lines += ["", "## Start-up and size", *start_table(options, results)]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.write:
-        options.write.write_text(text)
+    print(written())
 
 
 if __name__ == "__main__":
