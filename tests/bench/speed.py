@@ -187,44 +187,45 @@ def measured(tool, job, sandbox):
     return Row(wall, sandbox.calls() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def cycle(tool, sandbox, latency):
+def cycle(tool, sandbox, latency, told):
     """From an empty account to an empty account; the jobs in an order in which each finds what it needs."""
+    def do(job):
+        told(job, latency, measured(tool, job, sandbox))
+
     sandbox.fresh(latency)
-    rows = {"cold": measured(tool, "cold", sandbox), "again": measured(tool, "again", sandbox)}
-    rows["status with"] = measured(tool, "status with", sandbox)
-    rows["down"] = measured(tool, "down", sandbox)
+    for job in ("cold", "again", "status with", "down"):
+        do(job)
     # AWS forgets an instance an hour after its end.
     sandbox.ask("set", "clock +2h")
-    rows["status without"] = measured(tool, "status without", sandbox)
+    do("status without")
     if "bare" in tool.jobs:
-        rows["bare"] = measured(tool, "bare", sandbox)
+        do("bare")
         measured(tool, "down", sandbox)
         sandbox.ask("set", "clock +4h")
-    rows["destroy"] = measured(tool, "destroy", sandbox)
-    return rows
+    do("destroy")
 
 
-def with_worker(tool, sandbox, latency):
+def with_worker(tool, sandbox, latency, told):
     sandbox.fresh(latency)
     measured(tool, "cold", sandbox)
-    return {"destroy with": measured(tool, "destroy with", sandbox)}
+    told("destroy with", latency, measured(tool, "destroy with", sandbox))
 
 
 def run(tool, sandbox, parameters, told):
-    """`told` hears of the rows of each cycle as soon as it is over, so that nothing is lost with a run cut short."""
+    """`told` hears of each row as soon as it is there, so that nothing is lost with a run cut short."""
+    is_for_marks = parameters == WITHIN_A_PAGE
     with tempfile.TemporaryDirectory() as folder:
         tool.prepare(pathlib.Path(folder), sandbox, parameters)
         for number in range(tool.runs):
-            for latency in tool.latencies if parameters != WITHIN_A_PAGE else [0, FAR]:
+            for latency in [0, FAR] if is_for_marks else tool.latencies:
                 if latency == FAR and number > 0:
                     continue
                 began = time.monotonic()
-                rows = cycle(tool, sandbox, latency)
-                if latency == 50 and parameters != WITHIN_A_PAGE:
-                    rows |= with_worker(tool, sandbox, latency)
+                cycle(tool, sandbox, latency, told)
+                if latency == 50:
+                    with_worker(tool, sandbox, latency, told)
                 took = time.monotonic() - began
                 print(f"{tool.name}: run {number + 1} of {tool.runs} at {latency} ms, {took:.0f} s", file=sys.stderr)
-                told(rows, latency)
 
 
 def nothing_yet():
@@ -259,6 +260,7 @@ def speed_tables(results, skipped):
                   "|---|---|---|---|---|---|---|---|---|"]
         for name, found in results.items():
             if job not in found:
+                lines += [f"| {name} | not yet: the run was cut short | | | | | | | |"] if found and job != "bare" else []
                 continue
             walls, trips, calls, cpu, peak = medians(found[job])
             shown = " | ".join(f"{walls[latency]:.2f} s" if latency in walls else "" for latency in LATENCIES)
@@ -273,6 +275,7 @@ def marks_table(found):
              "| | sequential round trips | mark | calls of AWS |", "|---|---|---|---|"]
     for job, mark in MARKS.items():
         if len(found[job]) < 2:
+            lines.append(f"| {JOBS[job]} | | {mark} | the run was cut short |")
             continue
         _, trips, calls, _, _ = medians(found[job])
         # Half a trip is the machine's.
@@ -282,7 +285,7 @@ def marks_table(found):
 
 
 def start_table(options, tools):
-    """Milliseconds to start, medians of twenty; sizes on disk."""
+    """Milliseconds to start; the size on disk."""
     binary = options.spotctl
     commands = {f"`spotctl {' '.join(words)}`": [binary, *words]
                 for words in (["--version"], ["--help"], ["completions", "bash"])}
@@ -291,11 +294,11 @@ def start_table(options, tools):
         commands["`import boto3`"] = [options.python, "-c", "import boto3"]
     if "Terraform" in tools:
         commands["`terraform version`"] = [options.terraform, "version"]
-    lines = ["", "## Start-up and size", "", "| | milliseconds, median of 20 | fastest |", "|---|---|---|"]
+    lines = ["", "## Start-up and size", "", "| | milliseconds, median of 20 (of the others: of 5) | fastest |", "|---|---|---|"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     for name, command in commands.items():
         taken = []
-        for _ in range(20):
+        for _ in range(20 if binary in command else 5):
             began = time.monotonic()
             subprocess.run(command, check=True, **quiet)
             taken.append((time.monotonic() - began) * 1000)
@@ -399,10 +402,9 @@ def main():
     signal.signal(signal.SIGTERM, ended)
     signal.signal(signal.SIGINT, ended)
 
-    def told(found, rows, latency):
+    def told(found, job, latency, row):
         with lock:
-            for job, row in rows.items():
-                found[job][latency].append(row)
+            found[job][latency].append(row)
             written()
 
     def written():
