@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """How fast spotctl is beside what people use: the AWS CLI, boto3 and Terraform, on the served sandbox, in one run.
 
-Every tool does the same jobs against the same sandbox at 0, 50 and 250 ms and 2 s a call. Sequential round trips are the slope of
-the wall time over the latency: what the machine itself takes falls out of them. What is not installed is left out, and said.
+Every tool does the same jobs against the same sandbox at 0, 50 and 250 ms and 2 s a call. Sequential round trips are
+the slope of the wall time over the latency: what the machine itself takes falls out of them. What is not installed is left
+out, and said.
 
     cargo build && python3 tests/bench/speed.py [--runs 3] [--write tests/bench/RESULTS.md]
 
-`--python` names a Python that has boto3 and, beside it, `aws` (`pip install -r tests/python/requirements.txt`); the tests
-make one in target/tmp/python. `--plugins` names a folder that Terraform's AWS provider is taken from (a filesystem mirror).
+`--python` names a Python that has boto3 and, beside it, `aws` (`pip install -r tests/python/requirements.txt`); the
+tests make one in target/tmp/python. `--plugins` names a folder that Terraform's AWS provider is taken from (a
+filesystem mirror).
 """
 
 import argparse
@@ -64,7 +66,8 @@ class Sandbox:
 
     def __init__(self, spotctl, folder):
         command = [spotctl, "sandbox", "serve", "--port", "0"]
-        self.server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.server = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                       text=True)
         self.endpoint = self.server.stdout.readline().strip()
 
     def ask(self, verb, words=None):
@@ -114,7 +117,8 @@ class Spotctl(Tool):
 
     def prepare(self, folder, sandbox, parameters):
         super().prepare(folder, sandbox, parameters)
-        (folder / "spotctl.yaml").write_text("name: bench\ncontainer: {image: public.ecr.aws/docker/library/busybox:1}\n")
+        image = "public.ecr.aws/docker/library/busybox:1"
+        (folder / "spotctl.yaml").write_text(f"name: bench\ncontainer: {{image: {image}}}\n")
         (folder / ".env").write_text("".join(f"KEY_{number}=value-{number}\n" for number in range(parameters)))
 
 
@@ -256,11 +260,12 @@ def speed_tables(results, skipped):
     lines = []
     for job, title in JOBS.items():
         lines += ["", f"**{title}**", ""]
-        lines += ["| | wall at 0 ms | at 50 ms | at 250 ms | at 2 s | calls of AWS | sequential round trips | CPU | peak memory |",
-                  "|---|---|---|---|---|---|---|---|---|"]
+        lines += ["| | wall at 0 ms | at 50 ms | at 250 ms | at 2 s | calls of AWS | sequential round trips | CPU | "
+                  "peak memory |", "|---|---|---|---|---|---|---|---|---|"]
         for name, found in results.items():
             if job not in found:
-                lines += [f"| {name} | not yet: the run was cut short | | | | | | | |"] if found and job != "bare" else []
+                if found and job != "bare":
+                    lines.append(f"| {name} | not yet: the run was cut short | | | | | | | |")
                 continue
             walls, trips, calls, cpu, peak = medians(found[job])
             shown = " | ".join(f"{walls[latency]:.2f} s" if latency in walls else "" for latency in LATENCIES)
@@ -294,7 +299,8 @@ def start_table(options, tools):
         commands["`import boto3`"] = [options.python, "-c", "import boto3"]
     if "Terraform" in tools:
         commands["`terraform version`"] = [options.terraform, "version"]
-    lines = ["", "## Start-up and size", "", "| | milliseconds, median of 20 (of the others: of 5) | fastest |", "|---|---|---|"]
+    lines = ["", "## Start-up and size", "", "| | milliseconds, median of 20 (of the others: of 5) | fastest |",
+             "|---|---|---|"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     for name, command in commands.items():
         taken = []
@@ -343,8 +349,9 @@ def conditions(options, tools, results, load):
     now = datetime.datetime.now(datetime.timezone.utc)
     return [
         f"{now:%d %B %Y}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}; {versions}; {options.build} of spotctl, which is the sandbox too; medians of so many "
-        f"runs: {runs}{', all tools at once' if options.at_once else ''}; load average {load[0]:.1f} before and {os.getloadavg()[0]:.1f} after"
+        f"{platform.python_version()}; {versions}; {options.build} of spotctl, which is the sandbox too; medians of so "
+        f"many runs: {runs}{', all tools at once' if options.at_once else ''}; load average {load[0]:.1f} before and "
+        f"{os.getloadavg()[0]:.1f} after"
         + (f"; {options.note}" if options.note else "") + ".",
     ]
 
@@ -352,37 +359,38 @@ def conditions(options, tools, results, load):
 INTRODUCTION = """\
 # What speed.py measured
 
-Written by `tests/bench/speed.py --write`; do not edit. Every tool does the same jobs on the same served sandbox, on one
-machine in one run. The latency is the sandbox's, for each call; connections are on the loopback and without TLS, whose
-handshakes with the real AWS cost the AWS CLI most, which opens a connection for each call. Sequential round trips are the
-slope of the wall time over the latency (least squares over the fastest run at each latency, since
-other load only adds; the one at 2 s is there for this alone); a new instance profile is visible at once
-(`profile-delay 0s`), nothing is throttled. CPU is of the client with all its children, peak memory of its largest process;
-none below about 20 MB can be seen.
+Written by `tests/bench/speed.py --write`; do not edit. Every tool does the same jobs on the same served sandbox, on
+one machine in one run. The latency is the sandbox's, for each call; connections are on the loopback and without TLS,
+whose handshakes with the real AWS cost the AWS CLI most, which opens a connection for each call. Sequential round
+trips are the slope of the wall time over the latency (least squares over the fastest run at each latency, since other
+load only adds; the one at 2 s is there for this alone); a new instance profile is visible at once (`profile-delay
+0s`), nothing is throttled. CPU is of the client with all its children, peak memory of its largest process; none below
+about 20 MB can be seen.
 
-What differs in the job: spotctl ranks every GPU type in every zone by price, looks at the quotas first, makes a twin of the
-template, and lists resources in `status`; the others take a fixed type in a fixed zone and do none of that. Terraform
-cannot be told not to wait: its `up` ends when the worker runs, its `down` when it is gone, both looked for at its provider's
-own pace of ten seconds, so the slopes of these are rough; its `status` is `plan`. It speaks through
+What differs in the job: spotctl ranks every GPU type in every zone by price, looks at the quotas first, makes a twin
+of the template, and lists resources in `status`; the others take a fixed type in a fixed zone and do none of that.
+Terraform cannot be told not to wait: its `up` ends when the worker runs, its `down` when it is gone, both looked for
+at its provider's own pace of ten seconds, so the slopes of these are rough; its `status` is `plan`. It speaks through
 `terraform_door.py`, which leaves out parameters at their defaults that the sandbox does not know. A `destroy` without
-workers holds two seconds in which spotctl looks whether an `up` that was killed a moment ago launched something; one with a
-worker waits until it is gone, which takes the sandbox two seconds and the waiter of the AWS CLI and boto3 fifteen.
+workers holds two seconds in which spotctl looks whether an `up` that was killed a moment ago launched something; one
+with a worker waits until it is gone, which takes the sandbox two seconds and the waiter of the AWS CLI and boto3
+fifteen.
 """
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--slow-runs", type=int, default=1, help="of the AWS CLI and Terraform, which take minutes each")
+    parser.add_argument("--slow-runs", type=int, default=1, help="of the AWS CLI and Terraform, which take minutes")
     parser.add_argument("--parameters", type=int, default=10)
     parser.add_argument("--spotctl", default=str(ROOT / "target/debug/spotctl"))
     parser.add_argument("--python", default=str(ROOT / "target/tmp/python/bin/python"))
     parser.add_argument("--terraform", default=shutil.which("terraform"))
-    parser.add_argument("--plugins", help="a folder that holds Terraform's AWS provider, as a filesystem mirror")
+    parser.add_argument("--plugins", help="a folder with Terraform's AWS provider, a filesystem mirror")
     parser.add_argument("--only", action="append", help="this tool, such as boto3; may be repeated")
     parser.add_argument("--build", default="a dev build", help="what kind of binary it is")
     parser.add_argument("--note", help="what else the reader should know of the conditions")
-    parser.add_argument("--at-once", action="store_true", help="all tools side by side, each with a sandbox of its own")
+    parser.add_argument("--at-once", action="store_true", help="all tools at once, each with its own sandbox")
     parser.add_argument("--write", type=pathlib.Path, help="the file that the results go to")
     options = parser.parse_args()
     if not pathlib.Path(options.spotctl).exists():

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The worker by the AWS CLI, as people write it; the yardstick of speed.py, which sets NAME and PARAMETERS and calls it with
-# the job's name. It takes a fixed type in a fixed zone: it compares no prices, looks at no quota, and knows no fallback.
+# The worker by the AWS CLI, as people write it; the yardstick of speed.py, which sets NAME and PARAMETERS and calls it
+# with the job's name. It takes a fixed type in a fixed zone, compares no prices, looks at no quota, knows no fallback.
 set -euo pipefail
 TYPE=g4dn.xlarge
 ZONE=us-east-1a
@@ -60,7 +60,8 @@ cold() {
   for ((number = 0; number < PARAMETERS; number++)); do
     aws ssm put-parameter --name "/$NAME/KEY_$number" --value "value-$number" --type SecureString
   done
-  aws ec2 create-launch-template --launch-template-name "$NAME" --launch-template-data "$(template "$image" "$subnet" "$group")"
+  aws ec2 create-launch-template --launch-template-name "$NAME" \
+    --launch-template-data "$(template "$image" "$subnet" "$group")"
   # People sleep ten seconds here, until EC2 knows the profile. That is the weather's, and not counted.
   id=$(launch)
   aws ec2 describe-instances --instance-ids "$id"

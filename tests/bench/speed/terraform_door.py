@@ -1,7 +1,8 @@
-"""A door between Terraform's AWS provider and the sandbox, which refuses what it does not model, even where it says nothing.
+"""A door between Terraform's AWS provider and the sandbox, which refuses whatever it does not model.
 
-It leaves out what the provider sends at its default (`DEFAULTS`), asks for one attribute of an instance in the place of
-another whose answer is the same, and changes nothing else: each call stays one call. It costs about a millisecond a call.
+It leaves out what the provider sends at its default (`DEFAULTS`, and empty fields of `PutParameter`), asks for one
+attribute of an instance in the place of another whose answer is the same, and changes nothing else: each call stays one
+call. It costs about a millisecond a call.
 """
 
 import http.client
