@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplate, LaunchTemplateVersion, RequestLaunchTemplateData, ResourceType, TagSpecification,
 };
 
-use super::{Action, Change, Kind, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
+use super::{Action, Change, Kind, Making, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
 use crate::cloud::{Cloud, Failure, call, lacking, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{self, TAG_GENERATION, TAG_LAST, TAG_LAUNCHERS, TAG_PARAMETERS};
@@ -295,7 +295,7 @@ fn missing(desired: &Desired, found: &Observed) -> Vec<(String, String)> {
     missing_tags(&desired.tags, found.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
-/// Makes the template as desired. `group` and `profile` exist by now. `created` is told the id.
+/// Makes the template as desired. `group` and `profile` exist by now. `told` hears how the making of a new one stands.
 ///
 /// # Errors
 /// A call's failure; the name was taken meanwhile by something unmanaged.
@@ -304,17 +304,21 @@ pub async fn apply(
     desired: &Desired,
     observed: Option<&Observed>,
     group: &str,
-    created: impl Fn(&str),
+    told: impl Fn(Making<'_>),
 ) -> Result<Ready> {
     let data = desired.content.request(desired.which, group);
     let mut found = match observed {
         Some(found) => found.clone(),
-        None => match create(cloud, desired, &data).await? {
+        None => match create(cloud, desired, &data, &told).await? {
             Some(ready) => {
-                created(&ready.id);
+                told(Making::Made(Some(&ready.id)));
                 return Ok(ready);
             }
-            None => made_by_another(cloud, desired).await?,
+            None => {
+                let found = made_by_another(cloud, desired).await?;
+                told(Making::Made(Some(&found.id)));
+                found
+            }
         },
     };
     let tags = missing(desired, &found);
@@ -341,7 +345,12 @@ pub async fn apply(
 }
 
 /// `None`: the name exists already.
-async fn create(cloud: &Cloud, desired: &Desired, data: &RequestLaunchTemplateData) -> Result<Option<Ready>> {
+async fn create(
+    cloud: &Cloud,
+    desired: &Desired,
+    data: &RequestLaunchTemplateData,
+    told: &impl Fn(Making<'_>),
+) -> Result<Option<Ready>> {
     let mut tags = desired.tags.clone();
     tags.push((TAG_GENERATION.to_owned(), "1".to_owned()));
     let request = cloud
@@ -356,6 +365,7 @@ async fn create(cloud: &Cloud, desired: &Desired, data: &RequestLaunchTemplateDa
                 .set_tags(Some(ec2_tags(&tags)))
                 .build(),
         );
+    told(Making::Asked);
     match call("CreateLaunchTemplate", request.send()).await {
         Ok(answer) => {
             let template = answer.launch_template().ok_or_else(|| lacking("launchTemplate", "CreateLaunchTemplate"))?;
@@ -366,7 +376,10 @@ async fn create(cloud: &Cloud, desired: &Desired, data: &RequestLaunchTemplateDa
             Ok(Some(Ready { id, version: template.latest_version_number().unwrap_or(1), generation: 1 }))
         }
         Err(failure) if failure.class == Class::AlreadyExists => Ok(None),
-        Err(failure) => Err(failure.doing(&format!("creating the launch template `{}`", desired.name))),
+        Err(failure) => {
+            told(Making::failed(failure.class));
+            Err(failure.doing(&format!("creating the launch template `{}`", desired.name)))
+        }
     }
 }
 
