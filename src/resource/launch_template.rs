@@ -83,6 +83,8 @@ pub struct Observed {
     ownership: Ownership,
     default_version: i64,
     latest_version: i64,
+    /// A run that ended before it had pruned them has left some.
+    has_old_versions: bool,
     fingerprint: Option<String>,
     tags: Vec<(String, String)>,
 }
@@ -151,14 +153,14 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
     let list = cloud.ec2.describe_launch_templates().filters(filter("launch-template-name", [&spot, &twin]));
     let (list, spot_version, twin_version) = futures::join!(
         call("DescribeLaunchTemplates", list.send()),
-        default_version(cloud, &spot),
-        default_version(cloud, &twin)
+        versions(cloud, &spot),
+        versions(cloud, &twin)
     );
     let list = list.map_err(|failure| failure.doing(&doing))?;
-    let find = |name: &str, version: Result<Option<LaunchTemplateVersion>, Failure>| -> Result<Option<Observed>> {
-        let version = version.map_err(|failure| failure.doing(&doing))?;
+    let find = |name: &str, versions: Result<Vec<LaunchTemplateVersion>, Failure>| -> Result<Option<Observed>> {
+        let versions = versions.map_err(|failure| failure.doing(&doing))?;
         let found = list.launch_templates().iter().find(|found| found.launch_template_name() == Some(name));
-        Ok(found.and_then(|found| read(found, version.as_ref(), stack)))
+        Ok(found.and_then(|found| read(found, &versions, stack)))
     };
     Ok(Both { spot: find(&spot, spot_version)?, any_market: find(&twin, twin_version)? })
 }
@@ -176,16 +178,20 @@ pub async fn stacks(cloud: &Cloud) -> Result<BTreeSet<String>> {
     Ok(tags.filter(|(key, _)| *key == names::TAG_STACK).map(|(_, stack)| stack.to_owned()).collect())
 }
 
-async fn default_version(cloud: &Cloud, name: &str) -> Result<Option<LaunchTemplateVersion>, Failure> {
-    let request = cloud.ec2.describe_launch_template_versions().launch_template_name(name).versions("$Default");
-    match call("DescribeLaunchTemplateVersions", request.send()).await {
-        Ok(answer) => Ok(answer.launch_template_versions.unwrap_or_default().into_iter().next()),
-        Err(failure) if failure.class == Class::NotFound => Ok(None),
+/// All of them, which is one as a rule: `$Default` alone would not show what an earlier run has failed to prune.
+async fn versions(cloud: &Cloud, name: &str) -> Result<Vec<LaunchTemplateVersion>, Failure> {
+    let request = cloud.ec2.describe_launch_template_versions().launch_template_name(name);
+    match pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await {
+        Ok(found) => Ok(found.into_iter().flat_map(|page| page.launch_template_versions.unwrap_or_default()).collect()),
+        Err(failure) if failure.class == Class::NotFound => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }
 }
 
-fn read(found: &LaunchTemplate, version: Option<&LaunchTemplateVersion>, stack: &WorkerName) -> Option<Observed> {
+fn read(found: &LaunchTemplate, versions: &[LaunchTemplateVersion], stack: &WorkerName) -> Option<Observed> {
+    let version = versions.iter().find(|version| version.default_version() == Some(true));
+    let default = version.and_then(LaunchTemplateVersion::version_number);
+    let is_old = |version: &LaunchTemplateVersion| version.version_number().zip(default).is_some_and(|(n, of)| n < of);
     let tag = |wanted: &str| pairs(found.tags()).find(|(key, _)| *key == wanted).map(|(_, value)| value.to_owned());
     let data = version.and_then(LaunchTemplateVersion::launch_template_data);
     let interface = data.and_then(|data| data.network_interfaces().first());
@@ -208,6 +214,7 @@ fn read(found: &LaunchTemplate, version: Option<&LaunchTemplateVersion>, stack: 
         ownership: ownership(pairs(found.tags()), stack),
         default_version: found.default_version_number().unwrap_or_default(),
         latest_version: found.latest_version_number().unwrap_or_default(),
+        has_old_versions: versions.iter().any(is_old),
         fingerprint,
         tags: pairs(found.tags()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
@@ -260,6 +267,9 @@ pub fn diff(desired: &Desired, observed: Option<&Observed>, group: Option<&str>,
     let mut reasons = version_reasons(desired, found, group);
     if !missing(desired, found).is_empty() {
         reasons.push("tags differ".to_owned());
+    }
+    if found.has_old_versions {
+        reasons.push("old versions are left".to_owned());
     }
     let action = if reasons.is_empty() { Action::None } else { Action::Update };
     Ok(change(action, reasons.join("; ")).id(Some(found.id.clone())))
@@ -334,6 +344,10 @@ pub async fn apply(
     };
     let version = async {
         if version_reasons(desired, &found, Some(group)).is_empty() {
+            if found.has_old_versions {
+                let doing = format!("pruning old versions of the launch template `{}`", desired.name);
+                prune(cloud, &found.id, found.default_version).await.map_err(|failure| failure.doing(&doing))?;
+            }
             return Ok(found.default_version);
         }
         new_version(cloud, desired, &found.id, &data).await
@@ -517,6 +531,7 @@ mod tests {
             ownership: Ownership::Ours,
             default_version: 3,
             latest_version: 3,
+            has_old_versions: false,
             fingerprint: Some(wish.content.fingerprint(Which::Spot)),
             tags: wish.tags.clone(),
         }
@@ -535,6 +550,7 @@ mod tests {
         assert_eq!(reason(|found| found.image = Some("ami-0".to_owned())), "image ami-0 becomes ami-1");
         assert_eq!(reason(|found| found.fingerprint = None), "the file or the boot script changed");
         assert_eq!(reason(|found| found.latest_version = 4), "its latest version is not its default");
+        assert_eq!(reason(|found| found.has_old_versions = true), "old versions are left");
         assert_eq!(reason(|found| found.group = Some("sg-0".to_owned())), "the security group is a new one");
         assert_eq!(reason(|found| found.tags.clear()), "tags differ");
     }

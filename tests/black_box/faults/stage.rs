@@ -79,8 +79,10 @@ impl Stage {
         fs::read_to_string(self.0.state()).expect("the sandbox's state")
     }
 
-    /// Puts the state back; nobody asks the sandbox anything now.
+    /// Puts the state back, under the sandbox's own lock: what a run that has ended had asked last may be answered still.
     pub(super) fn restore(&self, state: &str) {
+        let lock = File::create(self.0.state().with_extension("lock")).expect("the sandbox's lock");
+        lock.lock().expect("locking the sandbox's state");
         fs::write(self.0.state(), state).expect("writing the sandbox's state");
     }
 
