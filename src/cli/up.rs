@@ -290,7 +290,8 @@ mod tests {
                 let fault = format!("fail {operation} {hold} 1");
                 sandbox.set(&fault.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
                 let trips = up(&sandbox, &["--wait", "launched"]).await;
-                assert!(trips >= 600, "{fault}: nobody waited half a minute: {trips}");
+                // Half a minute, or the five seconds after which the SDK gives up a stream that stalls.
+                assert!(trips >= 100, "{fault}: nobody waited: {trips}");
                 let context = context(&sandbox);
                 let workers = crate::resource::worker::observe(&context.cloud, &context.spec.name).await.unwrap();
                 assert_eq!(workers.len(), 1, "{fault}");
