@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cloud::{Cloud, poll};
-use crate::decide::classify::{Ended, classify, classify_end};
+use crate::decide::classify::{Ended, classify_end};
 use crate::decide::names::Market;
 use crate::decide::offers::{Offer, Ranking, none_left};
 use crate::decide::phase::console_tail;
@@ -28,7 +28,9 @@ use crate::journal::Journal;
 use crate::plan::{Observed, Plan, is_fresh};
 use crate::resource::launch_template::Ready;
 use crate::resource::worker::launch::{Order, Watch, launch, reject_pool};
-use crate::resource::{Kind, launch_template, launchers, parameters, role, security_group, worker};
+use crate::resource::{
+    Kind, Making, is_undecided, launch_template, launchers, parameters, role, security_group, worker,
+};
 use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
 
@@ -74,22 +76,22 @@ impl Run<'_> {
         let change = |kind: Kind, name: &str| {
             plan.changes.iter().find(|change| change.kind == kind && change.name == name).cloned()
         };
-        let made = |kind: Kind, name: &str, id: Option<&str>| {
+        let told = |kind: Kind, name: &str, how: Making<'_>| {
             if let Some(change) = change(kind, name) {
-                journal.changed(change.id(id.map(str::to_owned)));
+                journal.making(change, how);
             }
         };
         let templates = async {
             launchers::take_back(cloud, &plan.launchers).await?;
             let (desired, groups) = (&plan.group, &observed.groups);
-            let created = |id: &str| made(Kind::SecurityGroup, &desired.name, Some(id));
-            let group = security_group::apply(cloud, desired, groups, created).await?;
+            let of_group = |how: Making<'_>| told(Kind::SecurityGroup, &desired.name, how);
+            let group = security_group::apply(cloud, desired, groups, of_group).await?;
             let one = |desired: &launch_template::Desired, observed| {
                 let desired = desired.clone();
                 let group = group.clone();
                 async move {
-                    let created = |id: &str| made(Kind::LaunchTemplate, &desired.name, Some(id));
-                    launch_template::apply(cloud, &desired, observed, &group, created).await
+                    let of_template = |how: Making<'_>| told(Kind::LaunchTemplate, &desired.name, how);
+                    launch_template::apply(cloud, &desired, observed, &group, of_template).await
                 }
             };
             let (spot, twin) = futures::join!(
@@ -102,11 +104,11 @@ impl Run<'_> {
             Ok::<_, Error>(Foundation { template, any_market, group })
         };
         let role = async {
-            let created = |kind: Kind| made(kind, &plan.role.name, None);
-            role::apply(cloud, &plan.role, &observed.role, created).await
+            let of_both = |kind: Kind, how: Making<'_>| told(kind, &plan.role.name, how);
+            role::apply(cloud, &plan.role, &observed.role, of_both).await
         };
         let (wished, diff) = &plan.parameters;
-        let parameters = parameters::apply(cloud, wished, diff, |change| journal.changed(change.clone()));
+        let parameters = parameters::apply(cloud, wished, diff, |change, how| journal.making(change.clone(), how));
         let (foundation, role, parameters) = futures::join!(templates, role, parameters);
         role?;
         parameters?;
@@ -265,13 +267,6 @@ impl Run<'_> {
                 .hint(format!("end it: spotctl down --name {}", self.spec.name))
         })
     }
-}
-
-/// Whether a launch that failed like this may have taken effect: there was no answer, or one that AWS failed to give. A
-/// refusal is a definite no.
-fn is_undecided(error: &Error) -> bool {
-    let is_ambiguous = |code: &str| classify(code, "", 0).is_ambiguous();
-    matches!(error.kind, Failed::Aws | Failed::Timeout) && error.code.as_deref().is_none_or(is_ambiguous)
 }
 
 /// How EC2 says that somebody called `TerminateInstances`.

@@ -34,6 +34,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long one attempt may take; AWS answers the calls made here within two seconds.
 const ATTEMPT: Duration = Duration::from_secs(30);
 
+/// How long an answer is waited for.
+pub(crate) fn patience() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build()
+}
+
 /// AWS in one account and region.
 #[derive(Debug, Clone)]
 pub struct Cloud {
@@ -70,9 +75,7 @@ impl Cloud {
     pub async fn connect(settings: &Settings) -> Result<Self> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(
-                TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build(),
-            );
+            .timeout_config(patience());
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::decide::workers::Worker;
 use crate::error::Leftover;
-use crate::resource::{Action, Change};
+use crate::resource::{Action, Change, Making};
 use crate::spec::Usd;
 
 /// Written by whatever changes something, at the moment it has changed.
@@ -14,6 +14,7 @@ pub struct Journal(Mutex<Entries>);
 #[derive(Debug, Default, Clone)]
 struct Entries {
     changes: Vec<Change>,
+    asked: Vec<Change>,
     workers: Vec<(Worker, Option<Usd>)>,
     launching: bool,
 }
@@ -22,6 +23,22 @@ impl Journal {
     /// A change was made.
     pub fn changed(&self, change: Change) {
         self.entries().changes.push(change);
+    }
+
+    /// The making of this stands like that.
+    pub fn making(&self, change: Change, how: Making<'_>) {
+        let mut entries = self.entries();
+        entries.asked.retain(|asked| (asked.kind, &asked.name) != (change.kind, &change.name));
+        match how {
+            Making::Asked => entries.asked.push(change),
+            Making::Made(id) => entries.changes.push(change.id(id.map(str::to_owned))),
+            Making::Refused => {}
+        }
+    }
+
+    /// What AWS was asked to make, and may or may not have made.
+    pub fn asked(&self) -> Vec<Change> {
+        self.entries().asked.clone()
     }
 
     /// A worker was launched, at this price an hour.
@@ -58,7 +75,7 @@ impl Journal {
         self.entries().workers.clone()
     }
 
-    /// What a failed command leaves behind: everything it made.
+    /// What a failed command leaves behind: everything it made, and what it may have made.
     pub fn leftovers(&self) -> Vec<Leftover> {
         let entries = self.entries();
         let workers = entries.workers.iter().map(|(worker, price)| Leftover {
@@ -67,7 +84,7 @@ impl Journal {
             usd_per_hour: *price,
         });
         let made = entries.changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Replace));
-        workers.chain(made.map(Change::leftover)).collect()
+        workers.chain(made.chain(&entries.asked).map(Change::leftover)).collect()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {

@@ -6,8 +6,9 @@
 
 use serde::Serialize;
 
+use crate::decide::classify::{Class, classify};
 use crate::decide::names::TAG_STACK;
-use crate::error::{Error, Leftover};
+use crate::error::{Error, Kind as Failed, Leftover};
 use crate::spec::{Usd, WorkerName};
 
 pub mod launch_template;
@@ -126,6 +127,34 @@ impl Change {
             usd_per_hour: Some(Usd::default()),
         }
     }
+}
+
+/// How the making of a thing stands. A command that ends between the first and the others does not know whether AWS has
+/// made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Making<'a> {
+    /// AWS is being asked, or has failed to say whether it is done.
+    Asked,
+    /// It is there, with this id where it has one; also where another run, or an answer that was lost, was first.
+    Made(Option<&'a str>),
+    /// AWS has said no.
+    Refused,
+}
+
+impl Making<'_> {
+    /// After a call that failed.
+    #[must_use]
+    pub fn failed(class: Class) -> Self {
+        if class.is_ambiguous() { Self::Asked } else { Self::Refused }
+    }
+}
+
+/// Whether what failed like this may have taken effect: there was no answer, or one that AWS failed to give. A refusal is a
+/// definite no.
+#[must_use]
+pub fn is_undecided(error: &Error) -> bool {
+    let is_ambiguous = |code: &str| classify(code, "", 0).is_ambiguous();
+    matches!(error.kind, Failed::Aws | Failed::Timeout) && error.code.as_deref().is_none_or(is_ambiguous)
 }
 
 /// Whose a thing is, by its stack tag.

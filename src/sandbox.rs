@@ -62,6 +62,8 @@ pub enum Reply {
     Answer(Response<Bytes>),
     /// The connection breaks without an answer; whether the call took effect is not told.
     Dropped,
+    /// The connection breaks in the middle of this answer.
+    Truncated(Response<Bytes>),
 }
 
 impl Sandbox {
@@ -128,20 +130,31 @@ impl Sandbox {
             *world.calls.entry(operation.clone().unwrap_or_default()).or_default() += 1;
             let fault = operation.and_then(|operation| world.weather.strike(&operation));
             let reply = match fault {
-                Some(Fault::Refuse) => Reply::Dropped,
-                Some(Fault::Status(status)) => Reply::Answer(route::fault(request, status)),
+                Some(Fault::Refuse) => Some(Reply::Dropped),
+                Some(Fault::Status(status)) => Some(Reply::Answer(route::fault(request, status))),
+                Some(Fault::Throttle) => Some(Reply::Answer(route::throttling(request))),
                 Some(Fault::Drop) => {
                     let _ = route::answer(world, request, now);
-                    Reply::Dropped
+                    Some(Reply::Dropped)
                 }
-                None => Reply::Answer(route::answer(world, request, now)),
+                Some(Fault::Truncate) => Some(Reply::Truncated(route::answer(world, request, now))),
+                Some(Fault::Hold) => None,
+                Some(Fault::HoldAfter) => {
+                    let _ = route::answer(world, request, now);
+                    None
+                }
+                None => Some(Reply::Answer(route::answer(world, request, now))),
             };
-            (dated(reply, now), latency)
+            (reply.map(|reply| dated(reply, now)), latency)
         })?;
         if latency > Duration::ZERO {
             wait(latency).await;
         }
-        Ok(reply)
+        match reply {
+            Some(reply) => Ok(reply),
+            // It ends when the client has had enough: whoever asks for this answer is dropped then.
+            None => std::future::pending().await,
+        }
     }
 
     /// Answers one request to an instance's metadata service. It is not AWS's network, and no weather of calls reaches it.

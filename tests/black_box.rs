@@ -7,6 +7,7 @@ mod black_box {
     mod costs;
     mod doctor;
     mod documents;
+    mod faults;
     mod inputs;
     mod last_words;
     mod life;

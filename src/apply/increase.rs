@@ -58,9 +58,15 @@ async fn appeared(cloud: &Cloud, quota: Quota, before: &[Increase]) -> Option<In
 fn refused(failure: Failure, quota: Quota, vcpus: u32, may_have_filed: bool) -> Error {
     let error = failure.doing(&format!("asking for {vcpus} vCPUs of {} ({})", quota.code, quota.name));
     if may_have_filed {
-        return error.hint(format!("it may have been filed all the same: spotctl quota watch --code {}", quota.code));
+        return error.hint(may_be_filed(quota.code));
     }
     error
+}
+
+/// For whoever does not know whether AWS has the request.
+#[must_use]
+pub fn may_be_filed(code: &str) -> String {
+    format!("it may have been filed all the same: spotctl quota watch --code {code}")
 }
 
 #[cfg(test)]

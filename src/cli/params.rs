@@ -7,7 +7,7 @@ use super::context::{Context, finish, guarded};
 use crate::error::{Error, Result};
 use crate::report::foundation::{ParameterChanges, Parameters};
 use crate::resource::parameters::{self, Leave};
-use crate::resource::{Action, Change, Kind};
+use crate::resource::{Action, Change, Kind, Making};
 
 /// Arguments of `params`.
 #[derive(Debug, clap::Args)]
@@ -83,7 +83,8 @@ async fn change(context: &Context, verb: Verb, report: &mut ParameterChanges) ->
     report.vanished.clone_from(&diff.vanished);
     if write {
         let _waiting = (!diff.changes.is_empty()).then(|| context.ui.wait("writing parameters"));
-        parameters::apply(&context.cloud, &desired, &diff, |change| context.journal.changed(change.clone())).await?;
+        let told = |change: &Change, how: Making<'_>| context.journal.making(change.clone(), how);
+        parameters::apply(&context.cloud, &desired, &diff, told).await?;
     }
     report.changes = diff.changes;
     Ok(0)

@@ -225,6 +225,7 @@ mod tests {
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
             .http_client(client::http_client(sandbox.clone()))
+            .timeout_config(crate::cloud::patience())
             .build();
         Context {
             ui: Ui::new(Output::Text, true, Color::Never),
@@ -269,6 +270,36 @@ mod tests {
         assert!(warm <= 3, "{warm}");
         let nothing = up(&sandbox, &["--wait", "launched", "--count", "2"]).await;
         assert!(nothing <= 2, "{nothing}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_too_late_is_asked_for_again_and_nothing_is_made_twice() {
+        for operation in [
+            "CreateSecurityGroup",
+            "CreateRole",
+            "CreateInstanceProfile",
+            "PutRolePolicy",
+            "AddRoleToInstanceProfile",
+            "PutParameter",
+            "CreateLaunchTemplate",
+            "RunInstances",
+            "DescribeInstances",
+            "GetServiceQuota",
+        ] {
+            for hold in ["hold", "hold-after"] {
+                let sandbox = sandbox();
+                let fault = format!("fail {operation} {hold} 1");
+                sandbox.set(&fault.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+                let trips = up(&sandbox, &["--wait", "launched"]).await;
+                // Half a minute, or the five seconds after which the SDK gives up a stream that stalls.
+                assert!(trips >= 100, "{fault}: nobody waited: {trips}");
+                let context = context(&sandbox);
+                let workers = crate::resource::worker::observe(&context.cloud, &context.spec.name).await.unwrap();
+                assert_eq!(workers.len(), 1, "{fault}");
+                let (_, plan) = context.plan(&crate::plan::Wants::default()).await.unwrap();
+                assert!(!plan.has_changes(), "{fault}: {:?}", plan.changes);
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

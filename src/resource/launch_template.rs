@@ -12,7 +12,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplate, LaunchTemplateVersion, RequestLaunchTemplateData, ResourceType, TagSpecification,
 };
 
-use super::{Action, Change, Kind, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
+use super::{Action, Change, Kind, Making, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
 use crate::cloud::{Cloud, Failure, call, lacking, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::{self, TAG_GENERATION, TAG_LAST, TAG_LAUNCHERS, TAG_PARAMETERS};
@@ -83,6 +83,8 @@ pub struct Observed {
     ownership: Ownership,
     default_version: i64,
     latest_version: i64,
+    /// A run that ended before it had pruned them has left some.
+    has_old_versions: bool,
     fingerprint: Option<String>,
     tags: Vec<(String, String)>,
 }
@@ -149,16 +151,13 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
     let (spot, twin) = (Which::Spot.name(stack), Which::AnyMarket.name(stack));
     let doing = format!("looking for the launch template `{spot}`");
     let list = cloud.ec2.describe_launch_templates().filters(filter("launch-template-name", [&spot, &twin]));
-    let (list, spot_version, twin_version) = futures::join!(
-        call("DescribeLaunchTemplates", list.send()),
-        default_version(cloud, &spot),
-        default_version(cloud, &twin)
-    );
+    let (list, spot_version, twin_version) =
+        futures::join!(call("DescribeLaunchTemplates", list.send()), versions(cloud, &spot), versions(cloud, &twin));
     let list = list.map_err(|failure| failure.doing(&doing))?;
-    let find = |name: &str, version: Result<Option<LaunchTemplateVersion>, Failure>| -> Result<Option<Observed>> {
-        let version = version.map_err(|failure| failure.doing(&doing))?;
+    let find = |name: &str, versions: Result<Vec<LaunchTemplateVersion>, Failure>| -> Result<Option<Observed>> {
+        let versions = versions.map_err(|failure| failure.doing(&doing))?;
         let found = list.launch_templates().iter().find(|found| found.launch_template_name() == Some(name));
-        Ok(found.and_then(|found| read(found, version.as_ref(), stack)))
+        Ok(found.and_then(|found| read(found, &versions, stack)))
     };
     Ok(Both { spot: find(&spot, spot_version)?, any_market: find(&twin, twin_version)? })
 }
@@ -176,16 +175,20 @@ pub async fn stacks(cloud: &Cloud) -> Result<BTreeSet<String>> {
     Ok(tags.filter(|(key, _)| *key == names::TAG_STACK).map(|(_, stack)| stack.to_owned()).collect())
 }
 
-async fn default_version(cloud: &Cloud, name: &str) -> Result<Option<LaunchTemplateVersion>, Failure> {
-    let request = cloud.ec2.describe_launch_template_versions().launch_template_name(name).versions("$Default");
-    match call("DescribeLaunchTemplateVersions", request.send()).await {
-        Ok(answer) => Ok(answer.launch_template_versions.unwrap_or_default().into_iter().next()),
-        Err(failure) if failure.class == Class::NotFound => Ok(None),
+/// All of them, which is one as a rule: `$Default` alone would not show what an earlier run has failed to prune.
+async fn versions(cloud: &Cloud, name: &str) -> Result<Vec<LaunchTemplateVersion>, Failure> {
+    let request = cloud.ec2.describe_launch_template_versions().launch_template_name(name);
+    match pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await {
+        Ok(found) => Ok(found.into_iter().flat_map(|page| page.launch_template_versions.unwrap_or_default()).collect()),
+        Err(failure) if failure.class == Class::NotFound => Ok(Vec::new()),
         Err(failure) => Err(failure),
     }
 }
 
-fn read(found: &LaunchTemplate, version: Option<&LaunchTemplateVersion>, stack: &WorkerName) -> Option<Observed> {
+fn read(found: &LaunchTemplate, versions: &[LaunchTemplateVersion], stack: &WorkerName) -> Option<Observed> {
+    let version = versions.iter().find(|version| version.default_version() == Some(true));
+    let default = version.and_then(LaunchTemplateVersion::version_number);
+    let is_old = |version: &LaunchTemplateVersion| version.version_number().zip(default).is_some_and(|(n, of)| n < of);
     let tag = |wanted: &str| pairs(found.tags()).find(|(key, _)| *key == wanted).map(|(_, value)| value.to_owned());
     let data = version.and_then(LaunchTemplateVersion::launch_template_data);
     let interface = data.and_then(|data| data.network_interfaces().first());
@@ -208,6 +211,7 @@ fn read(found: &LaunchTemplate, version: Option<&LaunchTemplateVersion>, stack: 
         ownership: ownership(pairs(found.tags()), stack),
         default_version: found.default_version_number().unwrap_or_default(),
         latest_version: found.latest_version_number().unwrap_or_default(),
+        has_old_versions: versions.iter().any(is_old),
         fingerprint,
         tags: pairs(found.tags()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
@@ -261,6 +265,9 @@ pub fn diff(desired: &Desired, observed: Option<&Observed>, group: Option<&str>,
     if !missing(desired, found).is_empty() {
         reasons.push("tags differ".to_owned());
     }
+    if found.has_old_versions {
+        reasons.push("old versions are left".to_owned());
+    }
     let action = if reasons.is_empty() { Action::None } else { Action::Update };
     Ok(change(action, reasons.join("; ")).id(Some(found.id.clone())))
 }
@@ -295,7 +302,7 @@ fn missing(desired: &Desired, found: &Observed) -> Vec<(String, String)> {
     missing_tags(&desired.tags, found.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
 }
 
-/// Makes the template as desired. `group` and `profile` exist by now. `created` is told the id.
+/// Makes the template as desired. `group` and `profile` exist by now. `told` hears how the making of a new one stands.
 ///
 /// # Errors
 /// A call's failure; the name was taken meanwhile by something unmanaged.
@@ -304,17 +311,21 @@ pub async fn apply(
     desired: &Desired,
     observed: Option<&Observed>,
     group: &str,
-    created: impl Fn(&str),
+    told: impl Fn(Making<'_>),
 ) -> Result<Ready> {
     let data = desired.content.request(desired.which, group);
     let mut found = match observed {
         Some(found) => found.clone(),
-        None => match create(cloud, desired, &data).await? {
+        None => match create(cloud, desired, &data, &told).await? {
             Some(ready) => {
-                created(&ready.id);
+                told(Making::Made(Some(&ready.id)));
                 return Ok(ready);
             }
-            None => made_by_another(cloud, desired).await?,
+            None => {
+                let found = made_by_another(cloud, desired).await?;
+                told(Making::Made(Some(&found.id)));
+                found
+            }
         },
     };
     let tags = missing(desired, &found);
@@ -330,6 +341,10 @@ pub async fn apply(
     };
     let version = async {
         if version_reasons(desired, &found, Some(group)).is_empty() {
+            if found.has_old_versions {
+                let doing = format!("pruning old versions of the launch template `{}`", desired.name);
+                prune(cloud, &found.id, found.default_version).await.map_err(|failure| failure.doing(&doing))?;
+            }
             return Ok(found.default_version);
         }
         new_version(cloud, desired, &found.id, &data).await
@@ -341,7 +356,12 @@ pub async fn apply(
 }
 
 /// `None`: the name exists already.
-async fn create(cloud: &Cloud, desired: &Desired, data: &RequestLaunchTemplateData) -> Result<Option<Ready>> {
+async fn create(
+    cloud: &Cloud,
+    desired: &Desired,
+    data: &RequestLaunchTemplateData,
+    told: &impl Fn(Making<'_>),
+) -> Result<Option<Ready>> {
     let mut tags = desired.tags.clone();
     tags.push((TAG_GENERATION.to_owned(), "1".to_owned()));
     let request = cloud
@@ -356,6 +376,7 @@ async fn create(cloud: &Cloud, desired: &Desired, data: &RequestLaunchTemplateDa
                 .set_tags(Some(ec2_tags(&tags)))
                 .build(),
         );
+    told(Making::Asked);
     match call("CreateLaunchTemplate", request.send()).await {
         Ok(answer) => {
             let template = answer.launch_template().ok_or_else(|| lacking("launchTemplate", "CreateLaunchTemplate"))?;
@@ -366,7 +387,10 @@ async fn create(cloud: &Cloud, desired: &Desired, data: &RequestLaunchTemplateDa
             Ok(Some(Ready { id, version: template.latest_version_number().unwrap_or(1), generation: 1 }))
         }
         Err(failure) if failure.class == Class::AlreadyExists => Ok(None),
-        Err(failure) => Err(failure.doing(&format!("creating the launch template `{}`", desired.name))),
+        Err(failure) => {
+            told(Making::failed(failure.class));
+            Err(failure.doing(&format!("creating the launch template `{}`", desired.name)))
+        }
     }
 }
 
@@ -504,6 +528,7 @@ mod tests {
             ownership: Ownership::Ours,
             default_version: 3,
             latest_version: 3,
+            has_old_versions: false,
             fingerprint: Some(wish.content.fingerprint(Which::Spot)),
             tags: wish.tags.clone(),
         }
@@ -522,6 +547,7 @@ mod tests {
         assert_eq!(reason(|found| found.image = Some("ami-0".to_owned())), "image ami-0 becomes ami-1");
         assert_eq!(reason(|found| found.fingerprint = None), "the file or the boot script changed");
         assert_eq!(reason(|found| found.latest_version = 4), "its latest version is not its default");
+        assert_eq!(reason(|found| found.has_old_versions = true), "old versions are left");
         assert_eq!(reason(|found| found.group = Some("sg-0".to_owned())), "the security group is a new one");
         assert_eq!(reason(|found| found.tags.clear()), "tags differ");
     }

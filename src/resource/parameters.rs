@@ -12,7 +12,7 @@ use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType, Re
 use futures::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Action, Change, Kind};
+use super::{Action, Change, Kind, Making, is_undecided};
 use crate::cloud::{Cloud, call, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::names::TAG_STACK;
@@ -284,17 +284,24 @@ pub fn rows(path: &ParameterPath, observed: &Observed) -> Vec<Row> {
         .collect()
 }
 
-/// Writes and removes what the diff says, several at once. `done` is told each as it is done.
+/// Writes and removes what the diff says, several at once. `told` hears how each stands.
 ///
 /// # Errors
 /// The first call's failure, after those under way have ended.
-pub async fn apply(cloud: &Cloud, desired: &Desired, diff: &Diff, done: impl Fn(&Change)) -> Result<()> {
+pub async fn apply(cloud: &Cloud, desired: &Desired, diff: &Diff, told: impl Fn(&Change, Making<'_>)) -> Result<()> {
     let work = diff.steps.iter().zip(&diff.changes).map(|((key, step), change)| {
-        let done = &done;
+        let told = &told;
         async move {
-            take(cloud, desired, key, *step).await?;
-            done(change);
-            Ok(())
+            if matches!(step, Step::Create | Step::Retype) {
+                told(change, Making::Asked);
+            }
+            let taken = take(cloud, desired, key, *step).await;
+            match &taken {
+                Ok(()) => told(change, Making::Made(None)),
+                Err(error) if is_undecided(error) => {}
+                Err(_) => told(change, Making::Refused),
+            }
+            taken
         }
     });
     let results: Vec<Result<()>> = stream::iter(work).buffer_unordered(WRITES_AT_ONCE).collect().await;
@@ -326,17 +333,29 @@ async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     }
 }
 
-/// Creates what was deleted a moment ago: AWS may keep the name back for half a minute.
+/// Creates what was deleted a moment ago: AWS may keep the name back for half a minute. It says the same where the SDK
+/// repeats a call whose answer was lost, so what stands there is looked at.
 async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     let created = poll::poll(poll::RELEASED_SOON, async || match send(cloud, desired, key, false).await {
         Ok(()) => Ok(poll::Look::Done(())),
-        Err(failure) if failure.class == Class::AlreadyExists => Ok(poll::Look::Again),
+        Err(failure) if failure.class == Class::AlreadyExists => {
+            let is_made =
+                values(cloud, &desired.path).await?.get(key).is_some_and(|found| is_as_wished(desired, key, found));
+            Ok(if is_made { poll::Look::Done(()) } else { poll::Look::Again })
+        }
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
     });
     match created.await? {
         Ok(()) => Ok(()),
         Err(poll::TimedOut) => put(cloud, desired, key, true).await,
     }
+}
+
+fn is_as_wished(desired: &Desired, key: &str, found: &Found) -> bool {
+    let wished = desired.values.as_ref().and_then(|values| values.get(key));
+    wished.is_some_and(|wished| {
+        wished.is_plain == found.is_plain && wished.text.expose_secret() == found.text.expose_secret()
+    })
 }
 
 async fn put(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<()> {

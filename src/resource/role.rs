@@ -7,7 +7,7 @@ use aws_sdk_iam::types::Tag;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::{Action, Change, Kind, Ownership, missing_tags, ownership, taken};
+use super::{Action, Change, Kind, Making, Ownership, missing_tags, ownership, taken};
 use crate::cloud::{Cloud, Failure, call, poll};
 use crate::decide::classify::Class;
 use crate::decide::names;
@@ -198,14 +198,19 @@ pub fn diff(desired: &Desired, observed: &Observed, adopt: bool) -> Result<[Chan
     Ok([role, profile])
 }
 
-/// Makes both as desired: two round trips when nothing is there. `created` is told each as soon as it exists.
+/// Makes both as desired: two round trips when nothing is there. `told` hears how the making of each stands.
 ///
 /// # Errors
 /// A call's failure; a name was taken meanwhile by something unmanaged.
-pub async fn apply(cloud: &Cloud, desired: &Desired, observed: &Observed, created: impl Fn(Kind)) -> Result<()> {
+pub async fn apply(
+    cloud: &Cloud,
+    desired: &Desired,
+    observed: &Observed,
+    told: impl Fn(Kind, Making<'_>),
+) -> Result<()> {
     let (role, profile) = futures::join!(
-        create_role(cloud, desired, observed.role.as_ref(), &created),
-        create_profile(cloud, desired, observed.profile.as_ref(), &created)
+        create_role(cloud, desired, observed.role.as_ref(), &told),
+        create_profile(cloud, desired, observed.profile.as_ref(), &told)
     );
     let (fresh_role, fresh_profile) = (role?, profile?);
     let iam = &cloud.iam;
@@ -297,7 +302,7 @@ async fn create_role(
     cloud: &Cloud,
     desired: &Desired,
     observed: Option<&Role>,
-    created: &impl Fn(Kind),
+    told: &impl Fn(Kind, Making<'_>),
 ) -> Result<bool> {
     if observed.is_some() {
         return Ok(false);
@@ -310,16 +315,24 @@ async fn create_role(
         .description(format!("spotctl stack {}: what its worker may do", desired.stack))
         .assume_role_policy_document(desired.trust.to_string())
         .set_tags(Some(iam_tags(&desired.tags)?));
+    let told = |how| told(Kind::Role, how);
+    told(Making::Asked);
     match call("CreateRole", request.send()).await {
-        Ok(_) => created(Kind::Role),
+        Ok(_) => told(Making::Made(None)),
         Err(failure) if failure.class == Class::AlreadyExists => {
             match observe(cloud, &desired.stack).await?.role.map(|role| role.ownership) {
                 // Not visible yet to a read: made a moment ago, and every maker of this name is a spotctl.
-                None | Some(Ownership::Ours) => {}
-                Some(other) => return Err(taken(Kind::Role, &desired.name, other)),
+                None | Some(Ownership::Ours) => told(Making::Made(None)),
+                Some(other) => {
+                    told(Making::Refused);
+                    return Err(taken(Kind::Role, &desired.name, other));
+                }
             }
         }
-        Err(failure) => return Err(failure.doing(&doing)),
+        Err(failure) => {
+            told(Making::failed(failure.class));
+            return Err(failure.doing(&doing));
+        }
     }
     Ok(true)
 }
@@ -328,7 +341,7 @@ async fn create_profile(
     cloud: &Cloud,
     desired: &Desired,
     observed: Option<&Profile>,
-    created: &impl Fn(Kind),
+    told: &impl Fn(Kind, Making<'_>),
 ) -> Result<bool> {
     if observed.is_some() {
         return Ok(false);
@@ -339,15 +352,23 @@ async fn create_profile(
         .create_instance_profile()
         .instance_profile_name(&desired.name)
         .set_tags(Some(iam_tags(&desired.tags)?));
+    let told = |how| told(Kind::InstanceProfile, how);
+    told(Making::Asked);
     match call("CreateInstanceProfile", request.send()).await {
-        Ok(_) => created(Kind::InstanceProfile),
+        Ok(_) => told(Making::Made(None)),
         Err(failure) if failure.class == Class::AlreadyExists => {
             match observe(cloud, &desired.stack).await?.profile.map(|profile| profile.ownership) {
-                None | Some(Ownership::Ours) => {}
-                Some(other) => return Err(taken(Kind::InstanceProfile, &desired.name, other)),
+                None | Some(Ownership::Ours) => told(Making::Made(None)),
+                Some(other) => {
+                    told(Making::Refused);
+                    return Err(taken(Kind::InstanceProfile, &desired.name, other));
+                }
             }
         }
-        Err(failure) => return Err(failure.doing(&doing)),
+        Err(failure) => {
+            told(Making::failed(failure.class));
+            return Err(failure.doing(&doing));
+        }
     }
     Ok(true)
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, ResourceType, SecurityGroup, TagSpecification};
 
-use super::{Action, Change, Kind, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
+use super::{Action, Change, Kind, Making, Ownership, ec2_tags, missing_tags, ownership, pairs, taken};
 use crate::cloud::{Cloud, call, lacking, poll};
 use crate::decide::classify::Class;
 use crate::decide::names;
@@ -206,15 +206,20 @@ fn permission(rule: &Rule) -> IpPermission {
     builder.build()
 }
 
-/// Makes the group as desired and answers its id. `created` is told the id as soon as the group exists.
+/// Makes the group as desired and answers its id. `told` hears how the making of a new one stands.
 ///
 /// # Errors
 /// A call's failure; the name was taken meanwhile by something unmanaged.
-pub async fn apply(cloud: &Cloud, desired: &Desired, observed: &[Observed], created: impl Fn(&str)) -> Result<String> {
+pub async fn apply(
+    cloud: &Cloud,
+    desired: &Desired,
+    observed: &[Observed],
+    told: impl Fn(Making<'_>),
+) -> Result<String> {
     let doing = |what: &str| format!("{what} the security group `{}` in {}", desired.name, desired.vpc);
     let group = match observed.iter().find(|group| group.vpc == desired.vpc) {
         Some(group) => group.clone(),
-        None => create(cloud, desired, &created).await?,
+        None => create(cloud, desired, &told).await?,
     };
     let tags = missing(desired, &group);
     if !tags.is_empty() {
@@ -282,7 +287,7 @@ fn settled<T>(answer: Result<T, crate::cloud::Failure>, doing: &str) -> Result<(
     }
 }
 
-async fn create(cloud: &Cloud, desired: &Desired, created: &impl Fn(&str)) -> Result<Observed> {
+async fn create(cloud: &Cloud, desired: &Desired, told: &impl Fn(Making<'_>)) -> Result<Observed> {
     let doing = format!("creating the security group `{}` in {}", desired.name, desired.vpc);
     let tags = TagSpecification::builder()
         .resource_type(ResourceType::SecurityGroup)
@@ -295,10 +300,11 @@ async fn create(cloud: &Cloud, desired: &Desired, created: &impl Fn(&str)) -> Re
         .description(format!("spotctl stack {}: outbound only", desired.stack))
         .vpc_id(&desired.vpc)
         .tag_specifications(tags);
+    told(Making::Asked);
     match call("CreateSecurityGroup", request.send()).await {
         Ok(answer) => {
             let id = answer.group_id().ok_or_else(|| lacking("groupId", "CreateSecurityGroup"))?.to_owned();
-            created(&id);
+            told(Making::Made(Some(&id)));
             Ok(Observed {
                 id,
                 vpc: desired.vpc.clone(),
@@ -323,11 +329,20 @@ async fn create(cloud: &Cloud, desired: &Desired, created: &impl Fn(&str)) -> Re
             });
             let group = found.await?.map_err(|poll::TimedOut| failure.doing(&doing))?;
             match group.ownership {
-                Ownership::Ours => Ok(group),
-                other => Err(taken(Kind::SecurityGroup, &desired.name, other)),
+                Ownership::Ours => {
+                    told(Making::Made(Some(&group.id)));
+                    Ok(group)
+                }
+                other => {
+                    told(Making::Refused);
+                    Err(taken(Kind::SecurityGroup, &desired.name, other))
+                }
             }
         }
-        Err(failure) => Err(failure.doing(&doing)),
+        Err(failure) => {
+            told(Making::failed(failure.class));
+            Err(failure.doing(&doing))
+        }
     }
 }
 

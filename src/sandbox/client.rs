@@ -35,6 +35,7 @@ impl HttpConnector for Client {
             let request = into_http(&request)?;
             match sandbox.respond(&request).await {
                 Ok(Reply::Answer(response)) => from_http(response),
+                Ok(Reply::Truncated(response)) => from_http(response.map(|whole| whole.slice(..whole.len() / 2))),
                 Ok(Reply::Dropped) => Err(ConnectorError::io("the sandbox's weather broke the connection".into())),
                 Err(error) => Err(ConnectorError::other(error.into(), None)),
             }
@@ -65,8 +66,10 @@ mod tests {
     use aws_config::{BehaviorVersion, Region, SdkConfig};
     use aws_credential_types::Credentials;
     use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_smithy_runtime_api::client::result::SdkError;
     use aws_smithy_types::error::metadata::ProvideErrorMetadata;
     use aws_smithy_types::retry::RetryConfig;
+    use aws_smithy_types::timeout::TimeoutConfig;
 
     use super::*;
 
@@ -110,6 +113,47 @@ mod tests {
         let found = ssm.get_parameters_by_path().path("/a").send().await.unwrap();
         let names: Vec<_> = found.parameters().iter().filter_map(|p| p.name()).collect();
         assert_eq!(names, ["/a/B"]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_leaves_its_effect() {
+        let sandbox = Sandbox::in_memory();
+        let ssm = aws_sdk_ssm::Client::new(&config(&sandbox));
+        let put = ssm.put_parameter().name("/a/B").value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
+        set(&sandbox, "fail PutParameter truncate 1");
+        assert!(put.clone().send().await.is_err());
+        assert!(put.send().await.unwrap_err().into_service_error().is_parameter_already_exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_held_outlasts_the_clients_patience_before_and_after_the_effect() {
+        let sandbox = Sandbox::in_memory();
+        let patience = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(30)).build();
+        let config = config(&sandbox).into_builder().timeout_config(patience).build();
+        let ssm = aws_sdk_ssm::Client::new(&config);
+        for (word, stands) in [("hold", 0), ("hold-after", 1)] {
+            set(&sandbox, &format!("fail PutParameter {word} 1"));
+            let put = ssm.put_parameter().name("/a/B").value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
+            let began = tokio::time::Instant::now();
+            assert!(matches!(put.send().await.unwrap_err(), SdkError::TimeoutError(_)), "{word}");
+            assert!(began.elapsed() >= Duration::from_secs(30), "{word}");
+            let found = ssm.get_parameters_by_path().path("/a").send().await.unwrap();
+            assert_eq!(found.parameters().len(), stands, "{word}");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_service_throttles_with_a_code_of_its_own() {
+        let sandbox = Sandbox::in_memory();
+        let config = config(&sandbox);
+        let status = |error: &aws_smithy_runtime_api::client::orchestrator::HttpResponse| error.status().as_u16();
+        set(&sandbox, "fail * throttle 3");
+        let ec2 = aws_sdk_ec2::Client::new(&config).describe_vpcs().send().await.unwrap_err();
+        assert_eq!((ec2.code(), ec2.raw_response().map(status)), (Some("RequestLimitExceeded"), Some(503)));
+        let iam = aws_sdk_iam::Client::new(&config).list_roles().send().await.unwrap_err();
+        assert_eq!((iam.code(), iam.raw_response().map(status)), (Some("Throttling"), Some(400)));
+        let ssm = aws_sdk_ssm::Client::new(&config).describe_parameters().send().await.unwrap_err();
+        assert_eq!((ssm.code(), ssm.raw_response().map(status)), (Some("ThrottlingException"), Some(400)));
     }
 
     #[tokio::test]

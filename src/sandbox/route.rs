@@ -232,8 +232,7 @@ fn throttled(service: Service) -> AwsError {
 /// The weather's failure, with the code that AWS has for the status.
 #[must_use]
 pub fn fault(request: &Request<Bytes>, status: u16) -> Response<Bytes> {
-    let service = scope(request).and_then(|(_, name)| Service::named(&name));
-    let service = service.unwrap_or_else(|| Service::speaking_like(request));
+    let service = service(request);
     let error = match status {
         503 if service == Service::Ec2 => {
             AwsError::new("Unavailable", "The service is unavailable. Please try again shortly.")
@@ -248,7 +247,22 @@ pub fn fault(request: &Request<Bytes>, status: u16) -> Response<Bytes> {
         _ if service.speaks_json() => AwsError::new("InternalServerError", "An internal error has occurred"),
         _ => AwsError::new("InternalError", "An internal error has occurred"),
     };
-    failure(service, &error.status(status), "00000000-0000-4000-8000-00000000fa11")
+    failure(service, &error.status(status), WEATHERS_ID)
+}
+
+/// The weather's throttling, as the service says it.
+#[must_use]
+pub fn throttling(request: &Request<Bytes>) -> Response<Bytes> {
+    let service = service(request);
+    failure(service, &throttled(service), WEATHERS_ID)
+}
+
+/// The request id of what the weather answers.
+const WEATHERS_ID: &str = "00000000-0000-4000-8000-00000000fa11";
+
+fn service(request: &Request<Bytes>) -> Service {
+    let named = scope(request).and_then(|(_, name)| Service::named(&name));
+    named.unwrap_or_else(|| Service::speaking_like(request))
 }
 
 fn success(service: Service, request: &Request<Bytes>, body: Body, request_id: &str) -> Response<Bytes> {

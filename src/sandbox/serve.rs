@@ -4,11 +4,13 @@
 //! [`control`] knocks at, and one for each instance's metadata service.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
@@ -42,7 +44,7 @@ pub async fn serve(sandbox: Sandbox, listener: TcpListener, until: impl Future<O
 }
 
 /// An error here closes the connection without an answer, which is what a dropped one is.
-async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
+async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Response<Answer>, Dropped> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
         return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than anything that is modelled here"));
@@ -61,9 +63,10 @@ async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Respon
     carried(sandbox.respond(&request).await)
 }
 
-fn carried(reply: io::Result<Reply>) -> Result<Response<Full<Bytes>>, Dropped> {
+fn carried(reply: io::Result<Reply>) -> Result<Response<Answer>, Dropped> {
     match reply {
-        Ok(Reply::Answer(response)) => Ok(response.map(Full::new)),
+        Ok(Reply::Answer(response)) => Ok(response.map(Answer::whole)),
+        Ok(Reply::Truncated(response)) => Ok(response.map(Answer::cut)),
         Ok(Reply::Dropped) => Err(Dropped),
         Err(error) => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())),
     }
@@ -71,7 +74,7 @@ fn carried(reply: io::Result<Reply>) -> Result<Response<Full<Bytes>>, Dropped> {
 
 const DOORS: &str = "POST /_sandbox/set, POST /_sandbox/reset, GET /_sandbox/weather, GET /_sandbox/calls";
 
-fn own_door(sandbox: &Sandbox, method: &Method, verb: &str, body: &[u8]) -> Response<Full<Bytes>> {
+fn own_door(sandbox: &Sandbox, method: &Method, verb: &str, body: &[u8]) -> Response<Answer> {
     let done = match (method, verb) {
         (&Method::POST, "set") => sandbox.set(&words(body)).map_err(|error| error.to_string()),
         (&Method::POST, "reset") => {
@@ -98,13 +101,67 @@ fn words(body: &[u8]) -> Vec<String> {
     serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).lines().map(str::to_owned).collect())
 }
 
-fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+fn text(status: StatusCode, text: &str) -> Response<Answer> {
+    let mut response = Response::new(Answer::whole(Bytes::from(text.to_owned())));
     *response.status_mut() = status;
     response
 }
 
-/// No answer at all.
+/// A body that announces its whole length, and breaks off before it is over where the weather says so.
+#[derive(Debug)]
+struct Answer {
+    next: Option<Bytes>,
+    length: u64,
+    breaks: bool,
+    is_sent: bool,
+}
+
+impl Answer {
+    fn whole(body: Bytes) -> Self {
+        Self {
+            length: body.len() as u64,
+            next: Some(body).filter(|body| !body.is_empty()),
+            breaks: false,
+            is_sent: false,
+        }
+    }
+
+    fn cut(body: Bytes) -> Self {
+        Self { length: body.len() as u64, next: Some(body.slice(..body.len() / 2)), breaks: true, is_sent: false }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Dropped;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Dropped>>> {
+        if let Some(part) = self.next.take() {
+            self.length -= part.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(part))));
+        }
+        if !self.breaks {
+            return Poll::Ready(None);
+        }
+        if !self.is_sent {
+            // hyper writes what it has when nothing more is ready; an error at once would take the half with it.
+            self.is_sent = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(Dropped)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.next.is_none() && !self.breaks
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length)
+    }
+}
+
+/// No answer at all, or none to its end.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody answers")]
 struct Dropped;
@@ -206,6 +263,23 @@ mod tests {
             control(&format!("http://{address}"), "set", "fail\nGetCallerIdentity\ndrop\n1").await.unwrap();
             assert_eq!(raw(&address, &call("GetCallerIdentity")).await, "");
             assert!(raw(&address, &call("GetCallerIdentity")).await.starts_with("HTTP/1.1 200"));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_truncated_answer_announces_more_than_comes() {
+        served(async |address| {
+            control(&format!("http://{address}"), "set", "fail\nGetCallerIdentity\ntruncate\n1").await.unwrap();
+            let answer = raw(&address, &call("GetCallerIdentity")).await;
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            assert!(
+                head.starts_with("HTTP/1.1 200") && length.is_some_and(|length: usize| length > body.len()),
+                "{answer}"
+            );
+            assert!(body.contains("GetCallerIdentityResponse") && !body.contains("</GetCallerIdentityResponse>"));
         })
         .await;
     }

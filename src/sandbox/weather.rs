@@ -32,8 +32,10 @@ Words:
   visibility 5s                   new instances and groups show themselves only then
   profile-delay 8s                EC2 knows a new instance profile only then
   interrupt INSTANCE              AWS gives its two minutes' notice
-  fail OPERATION STATUS TIMES     answers HTTP STATUS; drop instead: does it and breaks the connection;
-                                  refuse: breaks it before; [after N] lets N through first; fail clear undoes
+  fail OPERATION STATUS TIMES     answers HTTP STATUS; throttle instead: as AWS throttles; drop: does it and breaks the
+                                  connection; refuse: breaks it before; truncate: does it and cuts the answer short;
+                                  hold: never answers; hold-after: does it and never answers; [after N] lets N through
+                                  first; fail clear undoes
   principal KEYID POLICY          requests signed with this access key id are held to the policy, JSON in one word;
                                   principal KEYID none undoes it
   region NAME off|on              the account may not use this region; on: it may
@@ -114,6 +116,14 @@ pub enum Fault {
     Refuse,
     /// The call takes effect and its answer is lost.
     Drop,
+    /// The call takes effect and its answer breaks off in the middle.
+    Truncate,
+    /// The call takes no effect and no answer comes; the connection stays until the client ends it.
+    Hold,
+    /// The call takes effect and no answer comes; the connection stays until the client ends it.
+    HoldAfter,
+    /// AWS says that there are too many calls, with the service's own code and status.
+    Throttle,
     /// AWS answers with this HTTP status and does nothing.
     Status(u16),
 }
@@ -416,9 +426,16 @@ fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str)
     let fault = match how {
         "drop" => Fault::Drop,
         "refuse" => Fault::Refuse,
+        "truncate" => Fault::Truncate,
+        "hold" => Fault::Hold,
+        "hold-after" => Fault::HoldAfter,
+        "throttle" => Fault::Throttle,
         status => match status.parse::<u16>() {
             Ok(status) if (400..600).contains(&status) => Fault::Status(status),
-            _ => return Err(WeatherError::Words(format!("`{status}` is not an HTTP status, `drop` or `refuse`"))),
+            _ => {
+                const WAYS: &str = "`throttle`, `drop`, `refuse`, `truncate`, `hold` or `hold-after`";
+                return Err(WeatherError::Words(format!("`{status}` is not an HTTP status, {WAYS}")));
+            }
         },
     };
     let (count, after) = (number(times)?, number(after)?);

@@ -122,7 +122,7 @@ pub(crate) struct Served {
     pub(crate) endpoint: String,
     pub(crate) region: &'static str,
     server: Child,
-    _state: Folder,
+    state: Folder,
 }
 
 impl Served {
@@ -139,7 +139,12 @@ impl Served {
         BufReader::new(stdout).read_line(&mut endpoint).expect("the endpoint on the first line");
         let endpoint = endpoint.trim().to_owned();
         assert!(endpoint.starts_with("http://127.0.0.1:"), "{endpoint}");
-        Self { folder: Folder::with(file), endpoint, region: "us-east-1", server, _state: state }
+        Self { folder: Folder::with(file), endpoint, region: "us-east-1", server, state }
+    }
+
+    /// Where it keeps what it knows.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.state.path().join(".spotctl/sandbox.json")
     }
 
     /// The environment of every client of this AWS.

@@ -1,5 +1,7 @@
 //! `spotctl quota request`: files an increase, never twice.
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
 
 use super::super::Outcome;
@@ -7,10 +9,10 @@ use super::super::context::finish;
 use super::super::signal::until_signal;
 use super::sight::Source;
 use super::target::{Flags, Prefer, find};
-use crate::apply::increase;
+use crate::apply::increase::{self, may_be_filed};
 use crate::decide::increase::{STEP, Verdict, judge, sensible};
 use crate::decide::need::Known;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::report::quota::{Came, Filing, Quotas};
 use crate::settings::GlobalArgs;
 use crate::ui::Ui;
@@ -25,11 +27,26 @@ pub(super) struct Args {
 pub(super) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let source = Source::open(ui, global, args.flags.needs_file()).await?;
     let mut report = Filing::new(Quotas::new(&source.cloud.region, source.stack(), args.flags.count));
-    let result = until_signal(Box::pin(file(ui, &source, &args.flags, &mut report))).await;
+    let under_way = Cell::new(None);
+    let result = until_signal(Box::pin(file(ui, &source, &args.flags, (&mut report, &under_way)))).await;
+    let result = result.map_err(|error| match under_way.get().filter(|_| is_signal(&error)) {
+        Some(code) => error.hint(may_be_filed(code)),
+        None => error,
+    });
     finish(ui, "quota", &report, result)
 }
 
-async fn file(ui: &Ui, source: &Source, flags: &Flags, report: &mut Filing) -> Result<u8> {
+fn is_signal(error: &Error) -> bool {
+    matches!(error.kind, Kind::Interrupted | Kind::Terminated)
+}
+
+/// `under_way` holds the quota's code while AWS is being asked.
+async fn file(
+    ui: &Ui,
+    source: &Source,
+    flags: &Flags,
+    (report, under_way): (&mut Filing, &Cell<Option<&'static str>>),
+) -> Result<u8> {
     let known = find(ui, source, flags, Prefer::Cheapest).await?;
     report.quotas.fill(std::slice::from_ref(&known), &[], Timestamp::now());
     let (quota, limit) = (known.standing.quota, known.standing.limit);
@@ -69,6 +86,7 @@ async fn file(ui: &Ui, source: &Source, flags: &Flags, report: &mut Filing) -> R
     let before = known.increases.unwrap_or_default();
     let filed = {
         let _waiting = ui.wait(&format!("asking for {} vCPUs of {}", number.asked, quota.code));
+        under_way.set(Some(quota.code));
         increase::file(&source.cloud, quota, number.asked, &before).await?
     };
     report.is_open(&filed.increase, if filed.is_ours { Came::Filed } else { Came::Open });

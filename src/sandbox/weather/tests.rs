@@ -44,6 +44,26 @@ fn faults_of_one_operation_count_its_calls_each_for_itself() {
 }
 
 #[test]
+fn each_way_to_fail_has_its_word() {
+    for (word, fault) in [
+        ("500", Fault::Status(500)),
+        ("throttle", Fault::Throttle),
+        ("drop", Fault::Drop),
+        ("refuse", Fault::Refuse),
+        ("truncate", Fault::Truncate),
+        ("hold", Fault::Hold),
+        ("hold-after", Fault::HoldAfter),
+    ] {
+        let mut world = World::default();
+        say(&mut world, &format!("fail RunInstances {word} 1")).unwrap();
+        assert_eq!(world.weather.strike("RunInstances"), Some(fault), "{word}");
+        assert!(WORDS.contains(word) || word == "500", "{word} is in no help");
+    }
+    let said = say(&mut World::default(), "fail RunInstances explode 1").unwrap_err().to_string();
+    assert!(said.contains("not an HTTP status, `throttle`"), "{said}");
+}
+
+#[test]
 fn words_that_are_not_understood_say_what_is() {
     let mut world = World::default();
     for (text, part) in [
