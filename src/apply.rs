@@ -28,7 +28,9 @@ use crate::journal::Journal;
 use crate::plan::{Observed, Plan, is_fresh};
 use crate::resource::launch_template::Ready;
 use crate::resource::worker::launch::{Order, Watch, launch, reject_pool};
-use crate::resource::{Kind, Making, is_undecided, launch_template, launchers, parameters, role, security_group, worker};
+use crate::resource::{
+    Kind, Making, is_undecided, launch_template, launchers, parameters, role, security_group, worker,
+};
 use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
 

@@ -183,7 +183,8 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
     error.leftovers = context.journal.leftovers();
     let asked = context.journal.asked();
     if !asked.is_empty() {
-        let things: Vec<String> = asked.iter().map(|change| format!("{} {}", change.kind.words(), change.name)).collect();
+        let things: Vec<String> =
+            asked.iter().map(|change| format!("{} {}", change.kind.words(), change.name)).collect();
         let things = things.join(", ");
         error = error.hint(format!("AWS has not said whether it made this; the same command finds out: {things}"));
     }

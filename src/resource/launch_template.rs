@@ -151,11 +151,8 @@ pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
     let (spot, twin) = (Which::Spot.name(stack), Which::AnyMarket.name(stack));
     let doing = format!("looking for the launch template `{spot}`");
     let list = cloud.ec2.describe_launch_templates().filters(filter("launch-template-name", [&spot, &twin]));
-    let (list, spot_version, twin_version) = futures::join!(
-        call("DescribeLaunchTemplates", list.send()),
-        versions(cloud, &spot),
-        versions(cloud, &twin)
-    );
+    let (list, spot_version, twin_version) =
+        futures::join!(call("DescribeLaunchTemplates", list.send()), versions(cloud, &spot), versions(cloud, &twin));
     let list = list.map_err(|failure| failure.doing(&doing))?;
     let find = |name: &str, versions: Result<Vec<LaunchTemplateVersion>, Failure>| -> Result<Option<Observed>> {
         let versions = versions.map_err(|failure| failure.doing(&doing))?;

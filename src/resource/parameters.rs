@@ -339,7 +339,8 @@ async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()>
     let created = poll::poll(poll::RELEASED_SOON, async || match send(cloud, desired, key, false).await {
         Ok(()) => Ok(poll::Look::Done(())),
         Err(failure) if failure.class == Class::AlreadyExists => {
-            let is_made = values(cloud, &desired.path).await?.get(key).is_some_and(|found| is_as_wished(desired, key, found));
+            let is_made =
+                values(cloud, &desired.path).await?.get(key).is_some_and(|found| is_as_wished(desired, key, found));
             Ok(if is_made { poll::Look::Done(()) } else { poll::Look::Again })
         }
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),

@@ -202,7 +202,12 @@ pub fn diff(desired: &Desired, observed: &Observed, adopt: bool) -> Result<[Chan
 ///
 /// # Errors
 /// A call's failure; a name was taken meanwhile by something unmanaged.
-pub async fn apply(cloud: &Cloud, desired: &Desired, observed: &Observed, told: impl Fn(Kind, Making<'_>)) -> Result<()> {
+pub async fn apply(
+    cloud: &Cloud,
+    desired: &Desired,
+    observed: &Observed,
+    told: impl Fn(Kind, Making<'_>),
+) -> Result<()> {
     let (role, profile) = futures::join!(
         create_role(cloud, desired, observed.role.as_ref(), &told),
         create_profile(cloud, desired, observed.profile.as_ref(), &told)

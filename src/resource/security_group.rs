@@ -210,7 +210,12 @@ fn permission(rule: &Rule) -> IpPermission {
 ///
 /// # Errors
 /// A call's failure; the name was taken meanwhile by something unmanaged.
-pub async fn apply(cloud: &Cloud, desired: &Desired, observed: &[Observed], told: impl Fn(Making<'_>)) -> Result<String> {
+pub async fn apply(
+    cloud: &Cloud,
+    desired: &Desired,
+    observed: &[Observed],
+    told: impl Fn(Making<'_>),
+) -> Result<String> {
     let doing = |what: &str| format!("{what} the security group `{}` in {}", desired.name, desired.vpc);
     let group = match observed.iter().find(|group| group.vpc == desired.vpc) {
         Some(group) => group.clone(),

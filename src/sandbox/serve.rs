@@ -118,7 +118,12 @@ struct Answer {
 
 impl Answer {
     fn whole(body: Bytes) -> Self {
-        Self { length: body.len() as u64, next: Some(body).filter(|body| !body.is_empty()), breaks: false, is_sent: false }
+        Self {
+            length: body.len() as u64,
+            next: Some(body).filter(|body| !body.is_empty()),
+            breaks: false,
+            is_sent: false,
+        }
     }
 
     fn cut(body: Bytes) -> Self {
@@ -268,8 +273,12 @@ mod tests {
             control(&format!("http://{address}"), "set", "fail\nGetCallerIdentity\ntruncate\n1").await.unwrap();
             let answer = raw(&address, &call("GetCallerIdentity")).await;
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
-            assert!(head.starts_with("HTTP/1.1 200") && length.is_some_and(|length: usize| length > body.len()), "{answer}");
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            assert!(
+                head.starts_with("HTTP/1.1 200") && length.is_some_and(|length: usize| length > body.len()),
+                "{answer}"
+            );
             assert!(body.contains("GetCallerIdentityResponse") && !body.contains("</GetCallerIdentityResponse>"));
         })
         .await;

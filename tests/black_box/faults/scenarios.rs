@@ -48,17 +48,8 @@ tags: {Role: worker}
 const ENV: &str = "A=a-secret-1\nB=b-secret-2\n";
 const ENV_CHANGED: &str = "A=a-secret-3\nB=plain-now\nC=c-secret-4\n";
 
-const NOTHING: Scenario = Scenario {
-    name: "",
-    file: FILE,
-    env: ENV,
-    weather: &[],
-    before: &[],
-    change: None,
-    command: "",
-    live: 0,
-    ever: 0,
-};
+const NOTHING: Scenario =
+    Scenario { name: "", file: FILE, env: ENV, weather: &[], before: &[], change: None, command: "", live: 0, ever: 0 };
 
 pub(super) const SCENARIOS: [Scenario; 10] = [
     Scenario { name: "up cold", command: "up", live: 1, ever: 1, ..NOTHING },
