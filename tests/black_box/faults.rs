@@ -89,6 +89,7 @@ impl fmt::Display for Case<'_> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "how many cases there were, and which failed, for whoever asks for the output")]
 fn every_fault_at_every_call_is_mended_by_the_same_command() {
     let began = Instant::now();
     let wished = std::env::var("SPOTCTL_FAULTS").ok();
@@ -108,7 +109,13 @@ fn every_fault_at_every_call_is_mended_by_the_same_command() {
         Fault::Signal(..) => (true, std::cmp::Reverse(0)),
     });
     let count = cases.len();
-    let results = on_all_stages(cases, |stage, case| try_case(stage, &case).map_err(|why| format!("{case}: {why}")));
+    let results = on_all_stages(cases, |stage, case| {
+        try_case(stage, &case).map_err(|why| {
+            // At once: the whole takes minutes.
+            println!("{case}: {}", why.lines().next().unwrap_or_default());
+            format!("{case}: {why}")
+        })
+    });
     let met = results.iter().filter(|result| matches!(result, Ok(true))).count();
     let failures: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     println!("{count} of {all} cases, {met} met their fault, {} failed, {:.0?}", failures.len(), began.elapsed());
