@@ -376,6 +376,7 @@ fn one_cause_is_one_failure() {
     let found = check(&document, "parameters");
     assert!(found["evidence"].to_string().contains(":2: `SECRET` has no value"), "{found:#}");
     assert_eq!(check(&document, "credentials")["status"], "ok");
+    assert_eq!(check(&document, "template")["evidence"], "needs the check `parameters`");
     aws.spotctl(&["up"]).exits(2);
     aws.folder.write(".env", "A=1\n");
 
