@@ -12,7 +12,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
-use aws_smithy_http_client::tls;
 use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
@@ -22,6 +21,7 @@ use crate::settings::{SANDBOX_STATE, Settings};
 pub mod bucket;
 pub mod call;
 pub mod dry_run;
+mod http;
 pub mod poll;
 
 use call::DateOf;
@@ -66,7 +66,7 @@ impl Cloud {
     /// Makes the clients. Nothing is called yet, credentials are looked for at the first call.
     ///
     /// # Errors
-    /// No region anywhere, or the sandbox's state cannot be opened.
+    /// No region anywhere, the sandbox's state cannot be opened, or a CA bundle or a proxy that is none.
     pub async fn connect(settings: &Settings) -> Result<Self> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
@@ -89,8 +89,7 @@ impl Cloud {
                 .credentials_provider(Credentials::new("SANDBOX", "sandbox", None, None, "sandbox"))
                 .http_client(sandbox::client::http_client(sandbox))
         } else {
-            let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-            loader.http_client(aws_smithy_http_client::Builder::new().tls_provider(tls).build_https())
+            loader.http_client(http::client(settings.profile.as_deref()).await?)
         };
         Self::from_config(&loader.load().await)
     }
