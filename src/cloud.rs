@@ -1,8 +1,8 @@
 //! The edge to AWS: the only maker of clients, the one wrapper round every call, the one poll loop.
 //!
 //! Above this module nothing sees an SDK error: a call that failed is a [`Failure`] with AWS's code, request id and a
-//! [`Class`]. The SDK's own retry (standard mode) serves every call but the launch, because EC2 answers "no capacity" as
-//! HTTP 500, which that retry repeats in silence; [`Cloud::launcher`] has none.
+//! [`Class`]. What is asked again, how often and until when is [`retry`]'s, for every call but the launch, because EC2 answers
+//! "no capacity" as HTTP 500, which the SDK's retry repeats in silence; [`Cloud::launcher`] has none.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
-use aws_smithy_http_client::tls;
 use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
@@ -22,13 +21,14 @@ use crate::settings::{SANDBOX_STATE, Settings};
 pub mod bucket;
 pub mod call;
 pub mod dry_run;
+mod http;
 pub mod poll;
+pub mod retry;
 
 use call::DateOf;
 pub use call::{Failure, call, pages};
+use retry::{Deadline, Policy};
 
-/// Attempts of the SDK's retry for everything but the launch.
-const ATTEMPTS: u32 = 5;
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long one attempt may take; AWS answers the calls made here within two seconds.
@@ -64,6 +64,8 @@ pub struct Cloud {
     pub kms: aws_sdk_kms::Client,
     /// The region every regional client talks to.
     pub region: String,
+    /// When the command has to be done.
+    pub deadline: Deadline,
     config: SdkConfig,
 }
 
@@ -71,11 +73,10 @@ impl Cloud {
     /// Makes the clients. Nothing is called yet, credentials are looked for at the first call.
     ///
     /// # Errors
-    /// No region anywhere, or the sandbox's state cannot be opened.
+    /// No region anywhere, the sandbox's state cannot be opened, or a CA bundle or a proxy that is none.
     pub async fn connect(settings: &Settings) -> Result<Self> {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(patience());
+        let mut loader =
+            aws_config::defaults(BehaviorVersion::latest()).retry_config(retry::base()).timeout_config(patience());
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
         }
@@ -92,8 +93,7 @@ impl Cloud {
                 .credentials_provider(Credentials::new("SANDBOX", "sandbox", None, None, "sandbox"))
                 .http_client(sandbox::client::http_client(sandbox))
         } else {
-            let tls = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-            loader.http_client(aws_smithy_http_client::Builder::new().tls_provider(tls).build_https())
+            loader.http_client(http::client(settings.profile.as_deref()).await?)
         };
         Self::from_config(&loader.load().await)
     }
@@ -103,27 +103,45 @@ impl Cloud {
     /// # Errors
     /// No region.
     pub fn from_config(config: &SdkConfig) -> Result<Self> {
+        Self::with_deadline(config, Deadline::default())
+    }
+
+    fn with_deadline(config: &SdkConfig, deadline: Deadline) -> Result<Self> {
         let region = config.region().map(ToString::to_string).ok_or_else(|| {
             Error::usage("no AWS region: neither `--region`, `AWS_REGION`, the file nor the AWS profile names one")
                 .hint("add `region: us-east-1` to the file, or pass --region us-east-1")
         })?;
+        let (policy, partition) = (Policy(deadline.clone()), retry::partition());
+        /// The builder of a service's client, with the policy.
+        macro_rules! by_policy {
+            ($service:ident) => {
+                $service::config::Builder::from(config).interceptor(policy.clone()).retry_partition(partition.clone())
+            };
+        }
+        /// The client itself.
+        macro_rules! client {
+            ($service:ident) => {
+                $service::Client::from_conf(by_policy!($service).build())
+            };
+        }
         let launcher = aws_sdk_ec2::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
         Ok(Self {
-            ec2: aws_sdk_ec2::Client::new(config),
+            ec2: client!(aws_sdk_ec2),
             launcher: aws_sdk_ec2::Client::from_conf(launcher),
-            ssm: aws_sdk_ssm::Client::new(config),
-            iam: aws_sdk_iam::Client::new(config),
-            quotas: aws_sdk_servicequotas::Client::new(config),
-            sts: aws_sdk_sts::Client::new(config),
+            ssm: client!(aws_sdk_ssm),
+            iam: client!(aws_sdk_iam),
+            quotas: client!(aws_sdk_servicequotas),
+            sts: client!(aws_sdk_sts),
             pricing: aws_sdk_pricing::Client::from_conf(
-                aws_sdk_pricing::config::Builder::from(config)
+                by_policy!(aws_sdk_pricing)
                     .region(aws_sdk_pricing::config::Region::new(price_list_region(&region)))
                     .build(),
             ),
-            ecr: aws_sdk_ecr::Client::new(config),
-            sqs: aws_sdk_sqs::Client::new(config),
-            kms: aws_sdk_kms::Client::new(config),
+            ecr: client!(aws_sdk_ecr),
+            sqs: client!(aws_sdk_sqs),
+            kms: client!(aws_sdk_kms),
             region,
+            deadline,
             config: config.clone(),
         })
     }
@@ -136,7 +154,8 @@ impl Cloud {
         if region == self.region {
             return Ok(self.clone());
         }
-        Self::from_config(&self.config.clone().into_builder().region(Region::new(region.to_owned())).build())
+        let config = self.config.clone().into_builder().region(Region::new(region.to_owned())).build();
+        Self::with_deadline(&config, self.deadline.clone())
     }
 
     /// The address that somebody gave in the place of AWS's own, by flag, environment or profile.

@@ -52,7 +52,8 @@ pub struct Sandbox {
 #[derive(Debug)]
 enum Store {
     File(PathBuf),
-    Memory(Box<Mutex<World>>),
+    /// With the time it began, and tokio's clock then: where that one is paused, buckets fill and instances boot as it goes.
+    Memory(Box<Mutex<World>>, (Timestamp, tokio::time::Instant)),
 }
 
 /// What becomes of a request, as the network shows it.
@@ -82,7 +83,7 @@ impl Sandbox {
     /// A sandbox that is gone when it is dropped.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { store: Arc::new(Store::Memory(Box::new(Mutex::new(World::default())))) }
+        Self { store: Arc::new(Store::Memory(Box::default(), (Timestamp::now(), tokio::time::Instant::now()))) }
     }
 
     /// Forgets everything.
@@ -98,7 +99,7 @@ impl Sandbox {
     /// # Errors
     /// The words are not understood, or the state cannot be written.
     pub fn set(&self, words: &[String]) -> Result<String, WeatherError> {
-        let now = Timestamp::now();
+        let now = self.clock();
         self.change(|world| weather::set(world, words, now)).map_err(WeatherError::Io)?
     }
 
@@ -123,8 +124,9 @@ impl Sandbox {
     /// # Errors
     /// The state cannot be read or written.
     pub async fn respond(&self, request: &Request<Bytes>) -> io::Result<Reply> {
+        let clock = self.clock();
         let (reply, latency) = self.change(|world| {
-            let now = world.weather.now(Timestamp::now());
+            let now = world.weather.now(clock);
             let latency = world.weather.latency;
             let operation = route::operation(request);
             *world.calls.entry(operation.clone().unwrap_or_default()).or_default() += 1;
@@ -162,17 +164,26 @@ impl Sandbox {
     /// # Errors
     /// The state cannot be read or written.
     pub fn metadata(&self, request: &Request<Bytes>) -> io::Result<Reply> {
+        let clock = self.clock();
         self.change(|world| {
-            let now = world.weather.now(Timestamp::now());
+            let now = world.weather.now(clock);
             *world.calls.entry("metadata".to_owned()).or_default() += 1;
             metadata::answer(world, request, now)
         })
     }
 
+    /// The clock that the weather may set wrong.
+    fn clock(&self) -> Timestamp {
+        match &*self.store {
+            Store::File(_) => Timestamp::now(),
+            Store::Memory(_, (began, then)) => began.saturating_add(then.elapsed()).unwrap_or(*began),
+        }
+    }
+
     /// Runs `change` alone on the state.
     fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> io::Result<T> {
         match &*self.store {
-            Store::Memory(world) => Ok(change(&mut world.lock().unwrap_or_else(PoisonError::into_inner))),
+            Store::Memory(world, _) => Ok(change(&mut world.lock().unwrap_or_else(PoisonError::into_inner))),
             Store::File(path) => {
                 let lock = File::create(path.with_extension("lock"))?;
                 lock.lock()?;

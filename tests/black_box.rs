@@ -11,6 +11,7 @@ mod black_box {
     mod inputs;
     mod last_words;
     mod life;
+    mod network;
     mod pipelines;
     mod policies;
     mod prices;

@@ -118,7 +118,8 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let over = |worker: &&Worker| worker.state == State::ShuttingDown;
     let ending = workers.iter().filter(over).filter(|_| only.is_empty()).map(|worker| worker.id.clone());
     let pending: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).chain(ending).collect();
-    wait_until_gone(cloud, stack, &pending, limit, ui).await?;
+    let left = cloud.deadline.left().unwrap_or(limit);
+    wait_until_gone(cloud, stack, &pending, left, ui).await?;
     // After the box's own, which a shutdown from outside makes it leave, and which knows less.
     leave_word().await
 }

@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
-    /// How long to wait for the workers to end
+    /// How long it may take in all
     #[arg(long, value_name = "TIME", default_value = "10m")]
     timeout: Period,
 }
@@ -45,6 +45,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let journal = Journal::default();
     let mut report = Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
     let limit = Duration::from_secs(u64::from(args.timeout.as_secs()));
+    cloud.deadline.set(limit);
     let mut done = apply::Downed::default();
     let work = async {
         let order = apply::Down { stack: &name, only: &[], limit: Some(limit), template_stays: false };
@@ -54,7 +55,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
         Ok(0)
     };
     let again = |error: Error| error.hint(format!("the same command goes on: spotctl destroy --name {name} --yes"));
-    let result = until_signal(Box::pin(work)).await.map_err(again);
+    let result = until_signal(cloud.deadline.bound(Box::pin(work))).await.map_err(again);
     ended(&mut report, done);
     let deleted = journal.changes().into_iter();
     report.deleted = deleted.map(|change| Resource { kind: change.kind, name: change.name, id: change.id }).collect();

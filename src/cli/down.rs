@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// Do not wait until AWS shows them as terminated
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait
+    /// How long it may take in all
     #[arg(long, value_name = "TIME", default_value = "10m")]
     timeout: Period,
 }
@@ -31,12 +31,14 @@ pub(crate) struct Args {
 pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let (name, cloud) = stack(ui, global, args.name.as_ref()).await?;
     let mut report = Down { stack: name.to_string(), region: cloud.region.clone(), ..Down::default() };
-    let limit = (!args.no_wait).then(|| Duration::from_secs(u64::from(args.timeout.as_secs())));
+    let limit = Duration::from_secs(u64::from(args.timeout.as_secs()));
+    cloud.deadline.set(limit);
+    let limit = (!args.no_wait).then_some(limit);
     let mut done = apply::Downed::default();
     let order = apply::Down { stack: &name, only: &args.ids, limit, template_stays: true };
     let work = async { apply::down(&cloud, order, ui, &mut done).await.map(|()| 0) };
     let again = |error: crate::error::Error| error.hint(format!("what is left: spotctl status --name {name}"));
-    let result = until_signal(Box::pin(work)).await.map_err(again);
+    let result = until_signal(cloud.deadline.bound(Box::pin(work))).await.map_err(again);
     ended(&mut report, done);
     finish(ui, "down", &report, result)
 }

@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// How far to wait
     #[arg(long, value_enum, default_value = "running")]
     wait: Goal,
-    /// How long to wait: 5m unless said otherwise; with `--wait ready` `lifetime.boot` and 5m, so that the box speaks first
+    /// How long it may take in all: 5m unless said otherwise; with `--wait ready` `lifetime.boot` and 5m, so that the box speaks first
     #[arg(long, value_name = "TIME")]
     timeout: Option<Period>,
     /// Show the plan and change nothing
@@ -113,7 +113,9 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     }
     let mut report = Up { stack: context.spec.name.to_string(), region: context.cloud.region.clone(), ..Up::default() };
     let mut state = State::default();
-    let result = guarded(context, Box::pin(work(context, args, &mut state))).await;
+    let deadline = &context.cloud.deadline;
+    deadline.set(args.limit(context.spec.lifetime.boot));
+    let result = guarded(context, deadline.bound(Box::pin(work(context, args, &mut state)))).await;
     fill(context, &state, &mut report);
     // Workers that run are what was asked for: named as workers, with the way to end them, not as leftovers.
     let result = result.map_err(|mut error| {
@@ -143,7 +145,8 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     }
     let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
     let foundation = Box::pin(run.foundation(&plan, &observed)).await?;
-    let goal = Wait { goal: args.wait, count: args.count, limit: args.limit(context.spec.lifetime.boot) };
+    let limit = context.cloud.deadline.left().unwrap_or_else(|| args.limit(context.spec.lifetime.boot));
+    let goal = Wait { goal: args.wait, count: args.count, limit };
     state.workers = run.workers(&plan, &observed, &foundation, &goal, &mut state.ranking).await?;
     Ok(0)
 }

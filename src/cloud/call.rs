@@ -21,6 +21,9 @@ use crate::decide::classify::{Class, classify, is_denied, is_free_plan};
 use crate::decide::permissions::ENCODED;
 use crate::error::{Error, Kind};
 
+/// How rustls begins to say that it does not trust a certificate.
+const UNTRUSTED: &str = "invalid peer certificate";
+
 /// A call that did not succeed.
 #[derive(Debug, Clone)]
 pub struct Failure {
@@ -155,6 +158,10 @@ impl Failure {
         let mut error = Error::new(self.class.kind(), format!("{doing}: {} answered: {said}", self.operation));
         if self.class == Class::Network {
             error.message = format!("{doing}: no answer to {}: {said}", self.operation);
+            if said.contains(UNTRUSTED) {
+                error = error
+                    .hint("behind a proxy that looks into TLS, name the file with its CA: export AWS_CA_BUNDLE=FILE");
+            }
         }
         if is_free_plan(&self.message) {
             error = error.hint("the account is on the free plan, which has no GPU types at all, whatever its quota; upgrading the plan is free: https://console.aws.amazon.com/billing/home#/account");

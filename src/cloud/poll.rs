@@ -15,6 +15,14 @@ pub struct Pace {
     pub limit: Duration,
 }
 
+impl Pace {
+    /// The same, but not beyond what a deadline leaves.
+    #[must_use]
+    pub fn within(self, left: Option<Duration>) -> Self {
+        Self { limit: left.map_or(self.limit, |left| left.min(self.limit)), ..self }
+    }
+}
+
 /// For what AWS has just made, or says that it exists: reads are eventually consistent, by seconds.
 pub const VISIBLE_SOON: Pace =
     Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_secs(30) };
@@ -60,8 +68,22 @@ pub struct TimedOut;
 ///
 /// # Errors
 /// The look's own error, or `Ok(Err(TimedOut))` when the time ran out.
-pub async fn poll<T, E>(
+pub async fn poll<T, E>(pace: Pace, look: impl AsyncFnMut() -> Result<Look<T>, E>) -> Result<Result<T, TimedOut>, E> {
+    run(pace, |pause| pause, look).await
+}
+
+/// The same for a call that changes something and is made again: with full jitter, so that those who were throttled
+/// together do not come back together.
+///
+/// # Errors
+/// The look's own error, or `Ok(Err(TimedOut))` when the time ran out.
+pub async fn again<T, E>(pace: Pace, look: impl AsyncFnMut() -> Result<Look<T>, E>) -> Result<Result<T, TimedOut>, E> {
+    run(pace, super::retry::jittered, look).await
+}
+
+async fn run<T, E>(
     pace: Pace,
+    drawn: impl Fn(Duration) -> Duration,
     mut look: impl AsyncFnMut() -> Result<Look<T>, E>,
 ) -> Result<Result<T, TimedOut>, E> {
     let end = Instant::now() + pace.limit;
@@ -70,10 +92,11 @@ pub async fn poll<T, E>(
         if let Look::Done(done) = look().await? {
             return Ok(Ok(done));
         }
-        if Instant::now() + pause > end {
+        let now = drawn(pause);
+        if Instant::now() + now > end {
             return Ok(Err(TimedOut));
         }
-        sleep(pause).await;
+        sleep(now).await;
         pause = pause.mul_f32(1.5).min(pace.slowest);
     }
 }

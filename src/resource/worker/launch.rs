@@ -214,7 +214,8 @@ async fn attempt(
         }
         .token();
         let mut last = None;
-        let answer = poll::poll(poll::LAUNCH, async || match send(cloud, order, offer, (slot, round), &token).await {
+        let pace = poll::LAUNCH.within(cloud.deadline.left());
+        let answer = poll::again(pace, async || match send(cloud, order, offer, (slot, round), &token).await {
             Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
             Err(Answer::Broken(error)) => Err(error),
             Err(Answer::Refused(failure)) => match after(failure.class, order.is_fresh) {
@@ -241,7 +242,13 @@ async fn attempt(
                 return Ok(None);
             }
             Ok(Err(refused)) => refused,
-            Err(poll::TimedOut) => return Err(undecided(last, &doing, &token)),
+            Err(poll::TimedOut) => {
+                let mut error = undecided(last, &doing, &token);
+                if pace.limit < poll::LAUNCH.limit {
+                    error.kind = Kind::Timeout;
+                }
+                return Err(error);
+            }
         };
         match refused.next {
             Next::NextGeneration => move_on(cloud, order, generation, round).await?,

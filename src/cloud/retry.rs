@@ -1,0 +1,171 @@
+//! The retry policy, all of it: which trouble is met by how many attempts, with which pauses, and until when.
+//!
+//! | what | attempts | pause before the next: none up to | at most |
+//! |---|---|---|---|
+//! | throttled (by AWS's codes, HTTP 429), or HTTP 503 | 40 | 0.5 s, doubling | 5 s |
+//! | AWS failed (HTTP 5xx) | 8 | 0.1 s, doubling | 2 s |
+//! | no answer: refused, reset, cut short, timed out | 6 | 0.2 s, doubling | 5 s |
+//! | refused: permission, parameters, capacity, a certificate | 1 | | |
+//! | a launch, by [`crate::decide::refusal`]'s table | until [`super::poll::LAUNCH`] ends | 0.5 s, by half more | 5 s |
+//! | `HEAD` of a bucket ([`super::bucket`]) | 1 | | |
+//!
+//! Every pause is drawn evenly from nothing to its longest (full jitter), so that runs that were throttled together do not
+//! come back together. Nothing is asked again once the command's deadline is over, and none of it outlives that by more than
+//! [`MOMENT`]: `--timeout` of `up`, `down` and `destroy` counts from their beginning, retries and waits included.
+//!
+//! The SDK carries it out: its standard strategy reads a [`RetryConfig`] after each attempt, and [`Policy`] writes the one
+//! for the trouble that the attempt met. Its own quota of retries (500 tokens a process and service) is off: it is made for
+//! servers with many callers, and 50 launches that meet AWS's buckets would use it up. Attempts and deadline bound us.
+//!
+//! The launch has a loop of its own, in `resource::worker::launch`, because EC2 answers "no capacity" as HTTP 500, which the
+//! SDK's strategy would repeat in silence. A new instance profile takes up to minutes and is waited for there.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_smithy_runtime::client::retries::classifiers::run_classifiers_on_ctx;
+use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::retries::classifiers::{RetryAction, RetryReason};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::retry::ErrorKind;
+use tokio::time::Instant;
+
+use crate::error::{Error, Kind, Result};
+
+/// How much longer than its deadline a command may take, to say what it knows.
+pub const MOMENT: Duration = Duration::from_secs(2);
+
+/// What stood in the way of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// Too many calls, or AWS has no room for them now.
+    Throttled,
+    /// AWS failed.
+    Server,
+    /// There was no answer.
+    NoAnswer,
+}
+
+/// How one kind of trouble is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Patience {
+    attempts: u32,
+    first: Duration,
+    slowest: Duration,
+}
+
+impl Trouble {
+    /// EC2 throttles with HTTP 503, by the code `RequestLimitExceeded` or, when it is itself overloaded, `Unavailable`.
+    fn of(kind: ErrorKind, status: Option<u16>) -> Self {
+        match (kind, status) {
+            (ErrorKind::ThrottlingError, _) | (_, Some(429 | 503)) => Self::Throttled,
+            (_, Some(500..)) => Self::Server,
+            _ => Self::NoAnswer,
+        }
+    }
+
+    fn patience(self) -> Patience {
+        let (attempts, first, slowest) = match self {
+            Self::Throttled => (40, 500, 5),
+            Self::Server => (8, 100, 2),
+            Self::NoAnswer => (6, 200, 5),
+        };
+        Patience { attempts, first: Duration::from_millis(first), slowest: Duration::from_secs(slowest) }
+    }
+}
+
+impl Patience {
+    /// As the SDK reads it; `left` is what the deadline leaves.
+    fn config(self, left: Option<Duration>) -> RetryConfig {
+        let is_over = left.is_some_and(|left| left.is_zero());
+        RetryConfig::standard()
+            .with_max_attempts(if is_over { 1 } else { self.attempts })
+            .with_initial_backoff(self.first)
+            .with_max_backoff(left.map_or(self.slowest, |left| self.slowest.min(left)))
+    }
+}
+
+/// For calls that [`Policy`] does not see: those that fetch credentials.
+pub(super) fn base() -> RetryConfig {
+    Trouble::NoAnswer.patience().config(None)
+}
+
+/// No quota of retries; see above.
+pub(super) fn partition() -> RetryPartition {
+    RetryPartition::custom("spotctl").token_bucket(TokenBucket::unlimited()).build()
+}
+
+/// When a command has to be done. Clones share it; a command without one may take as long as it takes.
+#[derive(Debug, Clone, Default)]
+pub struct Deadline(Arc<OnceLock<Instant>>);
+
+impl Deadline {
+    /// From now on. The first word counts.
+    pub fn set(&self, limit: Duration) {
+        let _ = self.0.set(Instant::now() + limit);
+    }
+
+    /// What is left; `None` without a deadline.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        self.0.get().map(|end| end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether there is one and it is over.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Runs `work` until it ends, and a moment beyond the deadline at most. As with a signal, the work is then dropped where
+    /// it stands, and the journal says what exists.
+    ///
+    /// # Errors
+    /// The work's own; the time is over.
+    pub async fn bound<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(end) = self.0.get() else { return work.await };
+        let done = tokio::time::timeout_at(*end + MOMENT, work).await;
+        done.unwrap_or_else(|_| Err(Error::new(Kind::Timeout, "not done within --timeout")))
+    }
+}
+
+/// A pause drawn from nothing to `longest`.
+#[must_use]
+pub fn jittered(longest: Duration) -> Duration {
+    // Without random numbers the longest is as good as any.
+    getrandom::u32().map_or(longest, |drawn| longest.mul_f64(f64::from(drawn) / f64::from(u32::MAX)))
+}
+
+/// Tells the SDK's strategy after each attempt how to go on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Policy(pub(super) Deadline);
+
+#[dyn_dispatch_hint]
+impl Intercept for Policy {
+    fn name(&self) -> &'static str {
+        "retry policy"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let action = run_classifiers_on_ctx(components.retry_classifiers(), context.inner());
+        if let RetryAction::RetryIndicated(RetryReason::RetryableError { kind, .. }) = action {
+            let status = context.response().map(|response| response.status().as_u16());
+            let patience = Trouble::of(kind, status).patience();
+            config.interceptor_state().store_put(patience.config(self.0.left()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

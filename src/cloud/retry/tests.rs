@@ -1,0 +1,95 @@
+use std::collections::BTreeMap;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use super::*;
+use crate::cloud::Cloud;
+use crate::sandbox::{Sandbox, client};
+
+fn cloud(weather: &str) -> (Sandbox, Cloud) {
+    let sandbox = Sandbox::in_memory();
+    sandbox.set(&weather.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
+        .http_client(client::http_client(sandbox.clone()))
+        .build();
+    (sandbox, Cloud::from_config(&config).unwrap())
+}
+
+/// How often a call of this weather is made, whether it succeeds, and how long that takes.
+async fn asked(weather: &str, limit: Option<Duration>) -> (u64, bool, Duration) {
+    let (sandbox, cloud) = cloud(weather);
+    if let Some(limit) = limit {
+        cloud.deadline.set(limit);
+    }
+    let began = Instant::now();
+    let answer = cloud.ec2.describe_vpcs().send().await;
+    let calls: BTreeMap<_, _> = sandbox.calls().unwrap();
+    (calls["DescribeVpcs"], answer.is_ok(), began.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_trouble_has_its_patience() {
+    for (weather, attempts, is_ok, at_most) in [
+        ("fail DescribeVpcs 503 20", 21, true, 100),
+        ("fail DescribeVpcs 429 20", 21, true, 100),
+        ("fail DescribeVpcs 429 99", 40, false, 200),
+        ("fail DescribeVpcs 500 7", 8, true, 15),
+        ("fail DescribeVpcs 500 99", 8, false, 15),
+        ("fail DescribeVpcs refuse 5", 6, true, 15),
+        ("fail DescribeVpcs drop 99", 6, false, 15),
+        ("fail DescribeVpcs 403 99", 1, false, 1),
+        ("fail DescribeVpcs 400 99", 1, false, 1),
+    ] {
+        let (made, succeeded, took) = asked(weather, None).await;
+        assert_eq!((made, succeeded), (attempts, is_ok), "{weather}");
+        assert!(took <= Duration::from_secs(at_most), "{weather}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_again_beyond_the_deadline() {
+    let limit = Duration::from_secs(3);
+    let (made, is_ok, took) = asked("fail DescribeVpcs 429 99", Some(limit)).await;
+    assert!(!is_ok && made > 1 && made < 40 && took <= limit, "{made} in {took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_quota_of_retries_is_used_up_by_calls_that_are_throttled_again_and_again() {
+    let (sandbox, cloud) = cloud("clear");
+    // Each one that is given back, as the SDK counts, leaves 45 of its 500 tokens used up.
+    for _ in 0..15 {
+        sandbox.set(&["fail", "DescribeVpcs", "429", "10"].map(str::to_owned)).unwrap();
+        assert!(cloud.ec2.describe_vpcs().send().await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_is_cut_a_moment_after_its_deadline_and_not_before() {
+    let deadline = Deadline::default();
+    assert_eq!(deadline.left(), None);
+    assert_eq!(deadline.bound(async { Ok(1) }).await.ok(), Some(1));
+    let (began, limit) = (Instant::now(), Duration::from_secs(10));
+    deadline.set(limit);
+    let error = deadline.bound(std::future::pending::<Result<()>>()).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Timeout);
+    assert!(deadline.is_over());
+    assert!((limit..=limit + MOMENT + Duration::from_millis(2)).contains(&began.elapsed()), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_pause_is_drawn_from_all_of_it() {
+    let longest = Duration::from_secs(1);
+    let drawn: Vec<Duration> = (0..1000).map(|_| jittered(longest)).collect();
+    let among = |from: u64, to: u64| {
+        let range = Duration::from_millis(from)..=Duration::from_millis(to);
+        drawn.iter().filter(|pause| range.contains(*pause)).count()
+    };
+    assert_eq!(among(0, 1000), 1000);
+    // Far out of a fair draw's reach: the odds are beyond counting.
+    assert!(among(0, 250) > 100 && among(250, 500) > 100 && among(500, 750) > 100 && among(750, 1000) > 100);
+}

@@ -1,0 +1,134 @@
+//! Roads to AWS that are no plain internet: TLS by a CA of one's own, a proxy, IPv6.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use super::support::{Folder, MINIMAL, Served, python_command};
+
+/// `relay.py`, running before a served sandbox.
+struct Relay {
+    process: Child,
+    port: String,
+    folder: Folder,
+}
+
+impl Relay {
+    fn before(upstream: &str, way: &str) -> Self {
+        let folder = Folder::new();
+        let port = upstream.rsplit(':').next().expect("a port").to_owned();
+        let path = folder.path().to_str().expect("a path in UTF-8");
+        let mut process = python_command("relay.py", &[way, &port, path], &[])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("running the relay");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("a piped stdout");
+        BufReader::new(stdout).read_line(&mut line).expect("the port on the first line");
+        let said: serde_json::Value = serde_json::from_str(&line).expect("the relay listens");
+        Self { process, port: said["port"].to_string(), folder }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    /// What came through the proxy until now, a line a connection.
+    fn log(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.file("proxy.log")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const KEYS: [(&str, &str); 3] =
+    [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_REGION", "us-east-1")];
+
+#[test]
+fn a_ca_of_ones_own_is_trusted_where_it_is_named_and_the_way_to_name_it_is_told_where_it_is_not() {
+    let aws = Served::with(MINIMAL);
+    let tls = Relay::before(&aws.endpoint, "tls");
+    let (endpoint, ca) = (format!("https://127.0.0.1:{}", tls.port), tls.file("ca.pem"));
+    let status = |more: &[(&str, &str)]| {
+        let environment = [&KEYS[..], &[("AWS_ENDPOINT_URL", endpoint.as_str())], more].concat();
+        aws.folder.spotctl_with(&["status"], &environment)
+    };
+    status(&[("AWS_CA_BUNDLE", &ca)]).exits(0);
+    status(&[]).exits(1).says("invalid peer certificate").says("export AWS_CA_BUNDLE=");
+    // The bundle is instead of the system's: another CA's does not do.
+    let another = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/ca.pem");
+    status(&[("AWS_CA_BUNDLE", another)]).exits(1).says("invalid peer certificate");
+    aws.folder
+        .write("config", &format!("[profile corp]\nca_bundle = {ca}\n[profile lost]\nca_bundle = /nowhere.pem\n"));
+    let config = aws.folder.path().join("config");
+    let file = ("AWS_CONFIG_FILE", config.to_str().expect("a path in UTF-8"));
+    status(&[file, ("AWS_PROFILE", "corp")]).exits(0);
+    status(&[file, ("AWS_PROFILE", "lost")])
+        .exits(2)
+        .says("`ca_bundle` of the AWS profile `lost`")
+        .says("/nowhere.pem");
+    // The variable goes first.
+    status(&[file, ("AWS_PROFILE", "lost"), ("AWS_CA_BUNDLE", &ca)]).exits(0);
+}
+
+#[test]
+fn a_bundle_that_is_none_is_named_before_anything_is_called() {
+    let folder = Folder::with(MINIMAL);
+    folder.write("empty.pem", "");
+    for (path, why) in [("gone.pem", "cannot be read"), ("empty.pem", "holds no certificate"), (".", "cannot be read")]
+    {
+        let run = folder.spotctl_with(&["status"], &[&KEYS[..], &[("AWS_CA_BUNDLE", path)]].concat());
+        run.exits(2).says(&format!("`AWS_CA_BUNDLE` names the file `{path}`")).says(why);
+    }
+}
+
+#[test]
+fn calls_go_through_the_proxy_that_the_environment_names_and_past_it_where_it_says_so() {
+    let aws = Served::with(MINIMAL);
+    let tls = Relay::before(&aws.endpoint, "tls");
+    let ca = tls.file("ca.pem");
+    let run = |endpoint: &str, more: &[(&str, &str)], code: i32| {
+        let environment = [&KEYS[..], &[("AWS_ENDPOINT_URL", endpoint), ("AWS_CA_BUNDLE", &ca)], more].concat();
+        aws.folder.spotctl_with(&["status"], &environment).exits(code)
+    };
+    // A name that no resolver knows: only the proxy can have reached it.
+    let proxy = Relay::before(&format!("http://127.0.0.1:{}", tls.port), "proxy");
+    let address = format!("http://user:secret@127.0.0.1:{}", proxy.port);
+    for name in ["HTTPS_PROXY", "https_proxy"] {
+        let before = proxy.log().len();
+        run("https://aws.example.test", &[(name, &address)], 0).does_not_say("secret");
+        let seen = proxy.log().split_off(before);
+        let wished = "CONNECT aws.example.test:443 HTTP/1.1 authorized";
+        assert!(!seen.is_empty() && seen.iter().all(|line| line == wished), "{name}: {seen:?}");
+    }
+    // Loopback is no exception, as with curl and boto3, until `NO_PROXY` makes it one; nor is HTTP sent to HTTPS's proxy.
+    let plain = Relay::before(&aws.endpoint, "proxy");
+    let address = format!("http://127.0.0.1:{}", plain.port);
+    run(&aws.endpoint, &[("HTTP_PROXY", &address)], 0);
+    let came = plain.log();
+    assert!(came.iter().all(|line| line.starts_with("POST http://127.0.0.1:")) && !came.is_empty(), "{came:?}");
+    run(&aws.endpoint, &[("HTTP_PROXY", &address), ("NO_PROXY", "127.0.0.1")], 0);
+    run(&aws.endpoint, &[("http_proxy", &address), ("no_proxy", "127.0.0.0/8")], 0);
+    run(&aws.endpoint, &[("HTTPS_PROXY", &address)], 0);
+    assert_eq!(plain.log().len(), came.len());
+    run(&aws.endpoint, &[("HTTPS_PROXY", "socks5://127.0.0.1:1080")], 2).says("`HTTPS_PROXY` is no proxy");
+}
+
+#[test]
+fn an_endpoint_on_ipv6_is_as_good_as_any() {
+    let aws = Served::with(MINIMAL);
+    let relay = Relay::before(&aws.endpoint, "ipv6");
+    let endpoint = format!("http://[::1]:{}", relay.port);
+    let run = |arguments: &[&str]| {
+        aws.folder.spotctl_with(&[&["--endpoint-url", endpoint.as_str()], arguments].concat(), &KEYS)
+    };
+    run(&["sandbox", "set", "latency", "1ms"]).exits(0);
+    run(&["up"]).exits(0);
+    assert_eq!(aws.live().len(), 1);
+    run(&["down"]).exits(0);
+}
