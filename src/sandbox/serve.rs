@@ -66,7 +66,7 @@ async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Respon
 fn carried(reply: io::Result<Reply>) -> Result<Response<Answer>, Dropped> {
     match reply {
         Ok(Reply::Answer(response)) => Ok(response.map(Answer::whole)),
-        Ok(Reply::Truncated(response)) => Ok(response.map(Answer::cut)),
+        Ok(Reply::Truncated(response)) => Ok(response.map(|body| Answer::cut(&body))),
         Ok(Reply::Dropped) => Err(Dropped),
         Err(error) => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())),
     }
@@ -126,7 +126,7 @@ impl Answer {
         }
     }
 
-    fn cut(body: Bytes) -> Self {
+    fn cut(body: &Bytes) -> Self {
         Self { length: body.len() as u64, next: Some(body.slice(..body.len() / 2)), breaks: true, is_sent: false }
     }
 }
