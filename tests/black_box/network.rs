@@ -134,17 +134,15 @@ fn an_endpoint_on_ipv6_is_as_good_as_any() {
 }
 
 #[test]
-fn a_clock_that_is_off_is_named_and_not_taken_for_a_missing_permission() {
+fn a_clock_ten_minutes_off_keeps_nobody_from_anything() {
+    // The SDK signs anew by the date of the refusal. Where that does not help, the error names the clock: `decide::classify`.
     let aws = Served::with(MINIMAL);
+    aws.weather("profile-delay 0s");
     aws.weather("clock +10m");
-    aws.spotctl(&["status"]).exits(0);
     aws.weather("signatures strict");
-    for command in ["status", "up"] {
-        let run = aws.spotctl(&[command]).exits(5).says("s behind AWS's").says("set the clock");
-        run.does_not_say("render policy operator");
-    }
-    aws.weather("clock reset");
-    aws.spotctl(&["status"]).exits(0);
+    aws.spotctl(&["up"]).exits(0);
+    assert_eq!(aws.spotctl(&["status", "-o", "json"]).exits(0).json()["workers"].as_array().map(Vec::len), Some(1));
+    aws.spotctl(&["down"]).exits(0);
 }
 
 /// A profile whose credentials come from this script.
@@ -169,7 +167,7 @@ fn credentials_that_expire_in_the_middle_are_asked_for_anew() {
     let environment = process(&aws, &script);
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    aws.weather("expire KEYONE after 20");
+    aws.weather("expire KEYONE after 27");
     aws.folder.spotctl_with(&["up"], &environment).exits(0);
     assert_eq!(aws.live().len(), 1);
 }
@@ -180,7 +178,7 @@ fn credentials_that_expire_in_the_middle_and_cannot_be_renewed_end_with_what_exi
     let environment = process(&aws, &format!("{ANSWER} KEYONE ''\n"));
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    aws.weather("expire KEYONE after 20");
+    aws.weather("expire KEYONE after 27");
     let run = aws.folder.spotctl_with(&["up", "-o", "json"], &environment).exits(5);
     let document = run.json();
     assert!(document["error"]["hints"].to_string().contains("the credentials have expired"), "{document:#}");
