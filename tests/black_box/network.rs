@@ -167,7 +167,7 @@ fn credentials_that_expire_in_the_middle_are_asked_for_anew() {
     let environment = process(&aws, &script);
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    aws.weather("expire KEYONE after 27");
+    aws.weather("expire KEYONE after 30");
     aws.folder.spotctl_with(&["up"], &environment).exits(0);
     assert_eq!(aws.live().len(), 1);
 }
@@ -178,7 +178,7 @@ fn credentials_that_expire_in_the_middle_and_cannot_be_renewed_end_with_what_exi
     let environment = process(&aws, &format!("{ANSWER} KEYONE ''\n"));
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    aws.weather("expire KEYONE after 27");
+    aws.weather("expire KEYONE after 30");
     let run = aws.folder.spotctl_with(&["up", "-o", "json"], &environment).exits(5);
     let document = run.json();
     assert!(document["error"]["hints"].to_string().contains("the credentials have expired"), "{document:#}");
