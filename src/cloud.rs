@@ -124,7 +124,10 @@ impl Cloud {
                 $service::Client::from_conf(by_policy!($service).build())
             };
         }
-        let launcher = aws_sdk_ec2::config::Builder::from(config).retry_config(RetryConfig::disabled()).build();
+        let launcher = aws_sdk_ec2::config::Builder::from(config)
+            .retry_config(RetryConfig::standard().with_max_attempts(2))
+            .interceptor(retry::Once)
+            .build();
         Ok(Self {
             ec2: client!(aws_sdk_ec2),
             launcher: aws_sdk_ec2::Client::from_conf(launcher),

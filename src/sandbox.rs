@@ -33,6 +33,7 @@ pub mod route;
 pub mod s3;
 pub mod serve;
 pub mod service_quotas;
+mod signature;
 pub mod sqs;
 pub mod ssm;
 pub mod sts;

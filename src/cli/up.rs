@@ -321,4 +321,25 @@ mod tests {
         up(&sandbox, &["--wait", "launched"]).await;
         status(2).await;
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn fifty_workers_come_and_go_through_the_buckets_that_aws_throttles_by() {
+        use crate::apply::{Down, Downed, down};
+        let sandbox = sandbox();
+        for words in ["quota G=1000", "throttle on"] {
+            sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+        }
+        up(&sandbox, &["--count", "50"]).await;
+        let context = context(&sandbox);
+        context.cloud.deadline.set(Duration::from_mins(10));
+        let stack = &context.spec.name;
+        let order = Down { stack, only: &[], limit: Some(Duration::from_mins(10)), template_stays: true };
+        let mut done = Downed::default();
+        let ended = down(&context.cloud, order, &context.ui, &mut done).await;
+        assert_eq!(ended.map_err(|error| error.message), Ok(()));
+        assert_eq!(done.terminated.len(), 50);
+        let calls = sandbox.calls().unwrap();
+        // Five at once and two a second: most of the fifty were refused once at least.
+        assert!(calls["RunInstances"] > 60, "{calls:?}");
+    }
 }

@@ -17,9 +17,12 @@ use aws_smithy_types::config_bag::ConfigBag;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use crate::decide::classify::{Class, classify, is_denied, is_free_plan};
+use crate::decide::classify::{Class, classify, is_clock, is_denied, is_expired, is_free_plan};
 use crate::decide::permissions::ENCODED;
 use crate::error::{Error, Kind};
+
+/// What helps against a wrong clock.
+pub const SET_CLOCK: &str = "set the clock: sudo timedatectl set-ntp true, or on macOS: sudo sntp -sS time.apple.com";
 
 /// How rustls begins to say that it does not trust a certificate.
 const UNTRUSTED: &str = "invalid peer certificate";
@@ -116,7 +119,17 @@ impl Failure {
         let (class, message) = match (&code, error) {
             (Some(code), SdkError::ServiceError(service)) => {
                 let message = service.err().message().unwrap_or("no message").to_owned();
-                (classify(code, &message, status), message)
+                let date = header("date").and_then(|text| DateTimeParser::new().parse_timestamp(&text).ok());
+                let off = date.map(|date| Timestamp::now().as_second() - date.as_second());
+                match off {
+                    off if !is_clock(code, &message, off) => (classify(code, &message, status), message),
+                    None => (Class::Clock, format!("{message}; this machine's clock is wrong")),
+                    Some(off) => {
+                        let word = if off < 0 { "behind" } else { "ahead of" };
+                        let off = off.unsigned_abs();
+                        (Class::Clock, format!("{message}; this machine's clock is {off} s {word} AWS's"))
+                    }
+                }
             }
             _ if without_credentials => (Class::Access, innermost(error)),
             // An error without a code: a body cut short, a proxy's page. What it did is unknown.
@@ -165,6 +178,10 @@ impl Failure {
         }
         if is_free_plan(&self.message) {
             error = error.hint("the account is on the free plan, which has no GPU types at all, whatever its quota; upgrading the plan is free: https://console.aws.amazon.com/billing/home#/account");
+        } else if self.class == Class::Clock {
+            error = error.hint(SET_CLOCK);
+        } else if self.code.as_deref().is_some_and(is_expired) {
+            error = error.hint("the credentials have expired; sign in again (aws sso login) or name others (--profile NAME), then the same command goes on");
         } else if self.class == Class::Access && !self.code.as_deref().is_none_or(is_denied) {
             error = error.hint("AWS does not accept these credentials there: they are wrong or have expired (aws sso login), or the region is not enabled: spotctl doctor --only credentials,region");
         } else if self.class == Class::Access {

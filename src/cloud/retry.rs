@@ -167,5 +167,29 @@ impl Intercept for Policy {
     }
 }
 
+/// For the launch, which is asked once: but a signature of the wrong time, which the SDK makes anew by the date of the
+/// refusal, launched nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Once;
+
+#[dyn_dispatch_hint]
+impl Intercept for Once {
+    fn name(&self) -> &'static str {
+        "no retry but for the clock"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let status = context.response().map(|response| response.status().as_u16());
+        let attempts = if matches!(status, Some(401 | 403)) { 2 } else { 1 };
+        config.interceptor_state().store_put(RetryConfig::standard().with_max_attempts(attempts));
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests;

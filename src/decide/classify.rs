@@ -36,6 +36,8 @@ pub enum Class {
     Network,
     /// No usable credentials, or they do not allow this.
     Access,
+    /// This machine's clock is wrong, so that no signature holds.
+    Clock,
     /// The image does not exist, or no longer.
     ImageGone,
     /// Anything else: stop and say it.
@@ -55,7 +57,7 @@ impl Class {
         match self {
             Self::Capacity | Self::NotOffered | Self::PriceTooLow => Kind::Capacity,
             Self::Quota => Kind::Quota,
-            Self::Access => Kind::Access,
+            Self::Access | Self::Clock => Kind::Access,
             _ => Kind::Aws,
         }
     }
@@ -154,6 +156,31 @@ pub fn is_denied(code: &str) -> bool {
     )
 }
 
+/// Whether the credentials were good once.
+#[must_use]
+pub fn is_expired(code: &str) -> bool {
+    matches!(code, "ExpiredToken" | "ExpiredTokenException" | "RequestExpired")
+}
+
+/// From here on AWS refuses signatures, by its documentation (five minutes), less what a call takes.
+const CLOCK_OFF: i64 = 4 * 60;
+
+/// Whether it is the time of a signature that AWS refuses. Some services say so; EC2 says `AuthFailure`, as of a wrong key,
+/// or `RequestExpired`, as of expired credentials: there only `off` tells, the seconds that this machine's clock is ahead of
+/// the answer's date.
+#[must_use]
+pub fn is_clock(code: &str, message: &str, off: Option<i64>) -> bool {
+    let says_so = message.contains("Signature expired") || message.contains("Signature not yet current");
+    match code {
+        "RequestTimeTooSkewed" | "RequestInTheFuture" => true,
+        "SignatureDoesNotMatch" | "InvalidSignatureException" if says_so => true,
+        "AuthFailure" | "RequestExpired" | "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+            off.is_some_and(|off| off.abs() >= CLOCK_OFF)
+        }
+        _ => false,
+    }
+}
+
 /// What the end of an instance says about the offer it was launched from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -221,6 +248,26 @@ mod tests {
             ("DependencyAccessDeniedException", "", 400, Class::Access),
         ] {
             assert_eq!(classify(code, message, status), class, "{code} {message} {status}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_clock_is_told_from_a_wrong_key_by_the_words_or_by_the_date_of_the_answer() {
+        let late = "Signature expired: 20261124T120000Z is now earlier than 20261124T120500Z";
+        for (code, message, off, is_it) in [
+            ("RequestTimeTooSkewed", "", None, true),
+            ("SignatureDoesNotMatch", late, None, true),
+            ("InvalidSignatureException", "Signature not yet current: x", None, true),
+            ("SignatureDoesNotMatch", "the signature we calculated does not match", Some(1), false),
+            ("AuthFailure", "AWS was not able to validate", Some(-600), true),
+            ("AuthFailure", "AWS was not able to validate", Some(2), false),
+            ("AuthFailure", "AWS was not able to validate", None, false),
+            ("RequestExpired", "Request has expired.", Some(600), true),
+            ("RequestExpired", "Request has expired.", Some(0), false),
+            ("UnauthorizedOperation", "", Some(600), false),
+            ("ExpiredToken", "", Some(600), false),
+        ] {
+            assert_eq!(is_clock(code, message, off), is_it, "{code} {message} {off:?}");
         }
     }
 

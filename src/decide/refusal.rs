@@ -38,6 +38,7 @@ pub fn after(class: Class, profile_is_new: bool) -> Next {
         | Class::AlreadyExists
         | Class::InUse
         | Class::Access
+        | Class::Clock
         | Class::ImageGone
         | Class::Other => Next::Stop,
     }

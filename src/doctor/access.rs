@@ -81,7 +81,7 @@ pub(super) async fn clock(reads: &Reads<'_>) -> Verdict {
 
 /// AWS's clock stood somewhere between asking and answer; its header counts whole seconds.
 fn skew(asked: Timestamp, answered: Timestamp, theirs: Timestamp) -> Verdict {
-    const ADVICE: &str = "set the clock: sudo timedatectl set-ntp true, or on macOS: sudo sntp -sS time.apple.com";
+    const ADVICE: &str = crate::cloud::call::SET_CLOCK;
     let (asked, answered, theirs) = (asked.as_second(), answered.as_second(), theirs.as_second());
     let (off, word) = match theirs {
         theirs if theirs > answered => (theirs - answered, "behind"),

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::call::{AwsError, Call};
 use super::ec2::{catalog, regions};
+use super::signature::{self, Dialect};
 use super::wire::query::{Query, pairs};
 use super::wire::xml::{Element, leaf, node};
 use super::world::World;
@@ -52,6 +53,14 @@ impl Service {
 
     const ALL: [Self; 9] =
         [Self::Ec2, Self::Iam, Self::Sts, Self::Ssm, Self::Quotas, Self::Sqs, Self::Ecr, Self::Pricing, Self::Kms];
+
+    fn dialect(self) -> Dialect {
+        match self {
+            Self::Ec2 => Dialect::Ec2,
+            Self::Iam | Self::Sts => Dialect::Query,
+            _ => Dialect::Json,
+        }
+    }
 
     fn speaks_json(self) -> bool {
         matches!(self, Self::Ssm | Self::Quotas | Self::Sqs | Self::Ecr | Self::Pricing | Self::Kms)
@@ -125,6 +134,7 @@ fn carry_out(
         AwsError::new("MissingAction", "The request names no operation: neither Action nor X-Amz-Target")
     })?;
     answers_in(world, service, &region)?;
+    signature::check(world, request, service.dialect(), now)?;
     if !world.weather.spend(&format!("{region} {service:?}"), &operation, now) {
         return Err(throttled(service));
     }

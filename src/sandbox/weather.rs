@@ -41,6 +41,8 @@ Words:
   region NAME off|on              the account may not use this region; on: it may
   regions 17 | regions 8          it may use nine more regions, copies of the eight that there are; or these eight only
   throttle on|off                 AWS's bucket sizes
+  signatures strict|lax           a request whose time is more than 5 minutes off the clock is refused
+  expire KEYID [after N]          this access key id has expired; N calls pass first
   clock +3h | clock reset         moves the clock
   image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
   spot-role none | spot-role made the account has no AWSServiceRoleForEC2Spot before its first Spot launch
@@ -69,6 +71,10 @@ pub struct Weather {
     pub faults: Vec<Failing>,
     /// Whether AWS's buckets throttle.
     pub throttle: bool,
+    /// Whether a request's time must be near the clock's.
+    pub strict: bool,
+    /// Access key ids that have expired, and how many calls pass first.
+    pub expired: BTreeMap<String, u32>,
     /// Seconds the clock is off.
     pub clock: i64,
     /// What is left in each bucket, and when that was.
@@ -89,6 +95,8 @@ impl Default for Weather {
             prices: BTreeMap::new(),
             faults: Vec::new(),
             throttle: false,
+            strict: false,
+            expired: BTreeMap::new(),
             clock: 0,
             buckets: BTreeMap::new(),
             quota_answer: Fate::default(),
@@ -298,6 +306,12 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.throttle = false;
             "nothing is throttled".to_owned()
         }
+        ["signatures", how @ ("strict" | "lax")] => {
+            weather.strict = *how == "strict";
+            format!("the time of signatures is held to {how}")
+        }
+        ["expire", key] => expire(weather, key, "0")?,
+        ["expire", key, "after", calls] => expire(weather, key, calls)?,
         ["clock", "reset"] => {
             weather.clock = 0;
             "the clock is right".to_owned()
@@ -319,7 +333,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
     Ok(said)
 }
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 26] = [
     "quota",
     "quota-answer",
     "dry",
@@ -335,6 +349,8 @@ const VERBS: [&str; 24] = [
     "region",
     "regions",
     "throttle",
+    "signatures",
+    "expire",
     "clock",
     "image",
     "no-image",
@@ -400,6 +416,12 @@ fn wet(weather: &mut Weather, instance_type: &str, zone: &str) -> Result<String,
         }
         None => Ok(format!("{instance_type} in {zone} is not dry")),
     }
+}
+
+fn expire(weather: &mut Weather, key: &str, calls: &str) -> Result<String, WeatherError> {
+    let left = calls.parse().map_err(|_| WeatherError::Words(format!("`{calls}` is not how many calls")))?;
+    weather.expired.insert(key.to_owned(), left);
+    Ok(format!("`{key}` has expired after {left} calls"))
 }
 
 fn interrupt(world: &mut World, id: &str, now: Timestamp) -> Result<String, WeatherError> {

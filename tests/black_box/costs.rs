@@ -126,7 +126,7 @@ fn a_duplicate_that_cannot_be_ended_keeps_no_expired_worker_alive() {
     aws.weather("clock reset");
     aws.weather("fail TerminateInstances 403 1");
     let reap = aws.spotctl(&["reap", "--all", "-o", "json"]).exits(5).json();
-    assert_eq!(column(&reap, "expired", "id"), [old.clone()]);
+    assert_eq!(column(&reap, "expired", "id"), std::slice::from_ref(&old));
     assert_eq!(reap["terminated"], serde_json::json!([old]));
 }
 

@@ -1,4 +1,4 @@
-//! Roads to AWS that are no plain internet: TLS by a CA of one's own, a proxy, IPv6.
+//! Roads to AWS that are no plain internet: TLS by a CA of one's own, a proxy, IPv6; and what is wrong at this end: clock, credentials.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -131,4 +131,59 @@ fn an_endpoint_on_ipv6_is_as_good_as_any() {
     run(&["up"]).exits(0);
     assert_eq!(aws.live().len(), 1);
     run(&["down"]).exits(0);
+}
+
+#[test]
+fn a_clock_ten_minutes_off_keeps_nobody_from_anything() {
+    // The SDK signs anew by the date of the refusal. Where that does not help, the error names the clock: `decide::classify`.
+    let aws = Served::with(MINIMAL);
+    aws.weather("profile-delay 0s");
+    aws.weather("clock +10m");
+    aws.weather("signatures strict");
+    aws.spotctl(&["up"]).exits(0);
+    assert_eq!(aws.spotctl(&["status", "-o", "json"]).exits(0).json()["workers"].as_array().map(Vec::len), Some(1));
+    aws.spotctl(&["down"]).exits(0);
+}
+
+/// A profile whose credentials come from this script.
+fn process(aws: &Served, script: &str) -> [(String, String); 4] {
+    aws.folder.write("keys.sh", script);
+    aws.folder.write("config", "[default]\ncredential_process = sh keys.sh\n");
+    let config = aws.folder.path().join("config").to_str().expect("a path in UTF-8").to_owned();
+    [("AWS_CONFIG_FILE", config.as_str()), ("AWS_ENDPOINT_URL", &aws.endpoint), ("AWS_REGION", "us-east-1"), ("X", "x")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+const ANSWER: &str = r#"printf '{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "s", "SessionToken": "t"%s}' "#;
+
+#[test]
+fn credentials_that_expire_in_the_middle_are_asked_for_anew() {
+    let aws = Served::with(MINIMAL);
+    // The first ones expire so soon that the SDK asks again before each call; AWS refuses them after a few.
+    let script = format!(
+        "echo >> asked\nif [ \"$(wc -l < asked)\" -le 1 ]; then\n{ANSWER} KEYONE \", \\\"Expiration\\\": \\\"$(date -u \
+         -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)\\\"\"\nelse\n{ANSWER} KEYTWO ''\nfi\n"
+    );
+    let environment = process(&aws, &script);
+    let environment: Vec<(&str, &str)> =
+        environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    aws.weather("expire KEYONE after 30");
+    aws.folder.spotctl_with(&["up"], &environment).exits(0);
+    assert_eq!(aws.live().len(), 1);
+}
+
+#[test]
+fn credentials_that_expire_in_the_middle_and_cannot_be_renewed_end_with_what_exists_named() {
+    let aws = Served::with(MINIMAL);
+    let environment = process(&aws, &format!("{ANSWER} KEYONE ''\n"));
+    let environment: Vec<(&str, &str)> =
+        environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    aws.weather("expire KEYONE after 30");
+    let run = aws.folder.spotctl_with(&["up", "-o", "json"], &environment).exits(5);
+    let document = run.json();
+    assert!(document["error"]["hints"].to_string().contains("the credentials have expired"), "{document:#}");
+    assert!(document["error"]["leftovers"].as_array().is_some_and(|left| !left.is_empty()), "{document:#}");
+    aws.weather("clear");
+    aws.folder.spotctl_with(&["up"], &environment).exits(0);
+    assert_eq!(aws.live().len(), 1);
 }
