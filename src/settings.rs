@@ -79,9 +79,9 @@ pub struct Address {
 }
 
 /// What a hint may tell to run.
-const VERBS: [&str; 15] = [
-    "apply", "destroy", "doctor", "down", "init", "params", "plan", "prices", "quota", "reap", "render", "status",
-    "up", "why", "sandbox",
+const VERBS: [&str; 14] = [
+    "apply", "destroy", "doctor", "down", "params", "plan", "prices", "quota", "reap", "render", "status", "up", "why",
+    "sandbox",
 ];
 
 impl Address {

@@ -33,6 +33,7 @@ def test_the_price_list_is_read_as_awss_is(refused):
         "tenancy": "Shared",
         "preInstalledSw": "NA",
         "capacitystatus": "Used",
+        "marketoption": "OnDemand",
     }
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in exact.items()]
     named = {"Type": "ANY_OF", "Field": "instanceType", "Value": "g4dn.xlarge,g5.xlarge"}
