@@ -42,7 +42,9 @@ pub(crate) async fn show(context: &Context, wants: &Wants, report: &mut Plan) ->
     report.rejected.clone_from(&plan.ranking.rejected);
     report.notes.clone_from(&plan.notes);
     if let Some(first) = plan.ranking.offers.first() {
-        let hourly = Hourly::new(first.price, &[plan.volume.into()], &context.cloud.region);
+        // Where AWS names no price, it enforces the cap.
+        let price = first.price.or(wants.max_price).or(context.spec.instance.max_price);
+        let hourly = Hourly::new(price, &[plan.volume.into()], &context.cloud.region);
         report.bound = Bound::of(&vec![(hourly, plan.lifetime); plan.slots.len()]);
     }
     if !plan.slots.is_empty() && plan.ranking.offers.is_empty() {

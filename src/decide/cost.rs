@@ -33,6 +33,9 @@ const PUBLIC_IPV4: Usd = Usd::from_micros(5_000);
 /// Hours of a month, as AWS turns monthly prices into seconds.
 const MONTH_HOURS: i64 = 730;
 
+/// What is billed for even the shortest life (EC2's on-demand pricing page; Spot's and EBS's say the same).
+const LEAST_BILLED: std::time::Duration = std::time::Duration::from_mins(1);
+
 /// gp3's share that the price of the size includes.
 const FREE_IOPS: u32 = 3000;
 /// The same, in MiB a second.
@@ -232,6 +235,8 @@ impl Ledger {
             None if worker.state.is_over() => return None,
             None => now,
         };
+        // Linux is billed by the second, and for a minute at the least.
+        let end = worker.launched_at.checked_add(LEAST_BILLED).map_or(end, |least| end.max(least));
         let prices = self.prices(worker);
         let instance = integrate(&prices, worker.launched_at, end)?;
         let age = length(worker.launched_at, end);
@@ -309,6 +314,7 @@ mod tests {
         let mut one = worker("i-1", State::Running, Some(0), 0);
         assert_eq!(ledger.spent(&one, second(9000)).map(Usd::micros), Some(100_000 + 400_000 + 100_000));
         assert_eq!(ledger.spent(&one, second(900)).map(Usd::micros), Some(50_000), "before the price moved");
+        assert_eq!(ledger.spent(&one, second(3)).map(Usd::micros), Some(3_333), "a minute at the least");
         one.public_ip = Some("3.1.2.3".to_owned());
         ledger.disks.insert("i-1".to_owned(), vec![gp3(73)]);
         assert_eq!(ledger.spent(&one, second(9000)).map(Usd::micros), Some(600_000 + 12_500 + 20_000));
