@@ -162,7 +162,9 @@ class Aws:
 
     def last_word(self):
         tags = self.state()["tags"]
-        return next((tags[key].get("spotctl:last", "") for key in tags if key.startswith("lt-")), "")
+        # Of the template and its twin only the first has one, whichever id sorts first.
+        words = (tags[key].get("spotctl:last", "") for key in tags if key.startswith("lt-"))
+        return next((word for word in words if word), "")
 
     def close(self):
         for box in self.boxes:

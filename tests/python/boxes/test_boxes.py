@@ -79,7 +79,7 @@ def fails(aws, instance, expected, box=None, seconds=150):
     box = box or aws.box(instance)
     phase = box.ends(seconds)
     assert phase.startswith(expected), f"{phase}\n{box.console[-3000:]}"
-    _, said = up.communicate(timeout=120)
+    _, said = up.communicate(timeout=300)
     assert up.returncode == 8, said
     assert expected in said and instance in said, said
     why = aws.document(f"why {instance}")
