@@ -94,8 +94,8 @@ pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<offers::Market> {
     let answers = queries.iter().map(|query| {
         Box::pin(async {
             futures::try_join!(
-                instance_types(cloud, query),
-                offerings(cloud, query.filter()),
+                instance_types(cloud, Some(query.filter()), query.only_spot),
+                offerings(cloud, Some(query.filter())),
                 prices(cloud, query.filter())
             )
         })
@@ -120,9 +120,10 @@ pub async fn read(cloud: &Cloud, wanted: Wanted<'_>) -> Result<offers::Market> {
     Ok(offers::Market { types: found, offered, prices })
 }
 
-async fn instance_types(cloud: &Cloud, query: &Query) -> Result<Vec<InstanceType>> {
-    let mut request = cloud.ec2.describe_instance_types().filters(query.filter());
-    if query.only_spot {
+/// Those that the filter meets; all of them without one.
+async fn instance_types(cloud: &Cloud, names: Option<Filter>, only_spot: bool) -> Result<Vec<InstanceType>> {
+    let mut request = cloud.ec2.describe_instance_types().set_filters(names.map(|names| vec![names]));
+    if only_spot {
         request = request.filters(filter("supported-usage-class", [UsageClassType::Spot.as_str()]));
     }
     let found = pages("DescribeInstanceTypes", request.into_paginator().send())
@@ -167,9 +168,10 @@ fn number(value: Option<i32>) -> u32 {
     u32::try_from(value.unwrap_or_default()).unwrap_or_default()
 }
 
-async fn offerings(cloud: &Cloud, types: Filter) -> Result<BTreeSet<(String, Zone)>> {
-    let request = cloud.ec2.describe_instance_type_offerings();
-    let request = request.location_type(LocationType::AvailabilityZone).filters(types);
+/// The same of what each zone offers.
+async fn offerings(cloud: &Cloud, names: Option<Filter>) -> Result<BTreeSet<(String, Zone)>> {
+    let request = cloud.ec2.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
+    let request = request.set_filters(names.map(|names| vec![names]));
     let found = pages("DescribeInstanceTypeOfferings", request.into_paginator().send())
         .await
         .map_err(|failure| failure.doing("reading which zone offers which instance type"))?;

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, LocationType};
+use aws_sdk_ec2::types::Filter;
 use jiff::Timestamp;
 
-use super::{GPU_FAMILIES, History, filter, price_rows};
+use super::{GPU_FAMILIES, History, filter, instance_types, offerings, price_rows};
 use crate::cloud::{Cloud, Failure, call, pages};
-use crate::decide::offers::{InstanceType, Market};
+use crate::decide::offers::Market;
 use crate::error::Result;
 use crate::spec::Zone;
 
@@ -51,7 +51,7 @@ pub async fn survey(cloud: &Cloud, scope: &Scope) -> Result<Market> {
     let filters = scope.filters();
     let each = filters.iter().map(|filter| async move {
         futures::try_join!(
-            instance_types(cloud, filter.clone()),
+            instance_types(cloud, filter.clone(), true),
             offerings(cloud, filter.clone()),
             price_rows(cloud, Timestamp::now(), |request| request
                 .set_filters(filter.clone().map(|filter| vec![filter])))
@@ -65,27 +65,6 @@ pub async fn survey(cloud: &Cloud, scope: &Scope) -> Result<Market> {
         market.prices.extend(last);
     }
     Ok(market)
-}
-
-async fn instance_types(cloud: &Cloud, names: Option<Filter>) -> Result<Vec<InstanceType>> {
-    let request = cloud.ec2.describe_instance_types().set_filters(names.map(|names| vec![names]));
-    let request = request.filters(filter("supported-usage-class", ["spot"]));
-    let found = pages("DescribeInstanceTypes", request.into_paginator().send())
-        .await
-        .map_err(|failure| failure.doing("reading the instance types"))?;
-    Ok(found.iter().flat_map(|page| page.instance_types()).filter_map(super::instance_type).collect())
-}
-
-async fn offerings(cloud: &Cloud, names: Option<Filter>) -> Result<BTreeSet<(String, Zone)>> {
-    let request = cloud.ec2.describe_instance_type_offerings().location_type(LocationType::AvailabilityZone);
-    let request = request.set_filters(names.map(|names| vec![names]));
-    let found = pages("DescribeInstanceTypeOfferings", request.into_paginator().send())
-        .await
-        .map_err(|failure| failure.doing("reading which zone offers which instance type"))?;
-    let rows = found.iter().flat_map(|page| page.instance_type_offerings());
-    Ok(rows
-        .filter_map(|row| Some((row.instance_type()?.as_str().to_owned(), Zone(row.location()?.to_owned()))))
-        .collect())
 }
 
 /// Price histories of these types, in parts side by side: a page holds a thousand rows, and each follows the last.
