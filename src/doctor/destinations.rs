@@ -235,8 +235,21 @@ fn another_region(what: &str, theirs: &str, ours: &str) -> Option<Verdict> {
 }
 
 pub(super) async fn queues(reads: &Reads<'_>) -> Verdict {
-    if reads.look.spec.access.queues.is_empty() {
-        return Verdict::ok("the file names none");
+    let is_empty = reads.look.spec.access.queues.is_empty();
+    let names = |place: Place<'_>, known: &Known| policy::queues(reads.look.spec, place, &known.plain);
+    several(reads, is_empty, names, queue).await
+}
+
+/// One verdict of all that the file names.
+async fn several(
+    reads: &Reads<'_>,
+    is_empty: bool,
+    names: impl Fn(Place<'_>, &Known) -> Result<Vec<String>, PolicyError>,
+    check: impl AsyncFn(&Cloud, &str) -> Verdict,
+) -> Verdict {
+    const NONE: &str = "the file names none";
+    if is_empty {
+        return Verdict::ok(NONE);
     }
     let known = match Known::of(reads).await {
         Ok(known) => known,
@@ -244,15 +257,13 @@ pub(super) async fn queues(reads: &Reads<'_>) -> Verdict {
     };
     let cloud = reads.look.cloud;
     let place = Place { account: &known.caller.account, region: &cloud.region };
-    match policy::queues(reads.look.spec, place, &known.plain) {
-        Ok(arns) => several(arns.iter().map(|arn| queue(cloud, arn))).await,
+    match names(place, &known) {
+        Ok(names) => {
+            let verdicts = futures::future::join_all(names.iter().map(|name| check(cloud, name))).await;
+            Verdict::all(verdicts).unwrap_or_else(|| Verdict::ok(NONE))
+        }
         Err(error) => known.unknown(&error),
     }
-}
-
-async fn several(asked: impl Iterator<Item = impl Future<Output = Verdict>>) -> Verdict {
-    let verdicts = futures::future::join_all(asked).await;
-    Verdict::all(verdicts).unwrap_or_else(|| Verdict::ok("the file names none"))
 }
 
 /// `arn:aws:sqs:<region>:<account>:<name>`, as the policy has it.
@@ -281,19 +292,9 @@ fn is_no_queue(code: Option<&str>) -> bool {
 }
 
 pub(super) async fn buckets(reads: &Reads<'_>) -> Verdict {
-    if reads.look.spec.access.buckets.is_empty() {
-        return Verdict::ok("the file names none");
-    }
-    let known = match Known::of(reads).await {
-        Ok(known) => known,
-        Err(error) => return Verdict::unread(&error),
-    };
-    let cloud = reads.look.cloud;
-    let place = Place { account: &known.caller.account, region: &cloud.region };
-    match policy::buckets(reads.look.spec, place, &known.plain) {
-        Ok(names) => several(names.iter().map(|name| bucket(cloud, name))).await,
-        Err(error) => known.unknown(&error),
-    }
+    let is_empty = reads.look.spec.access.buckets.is_empty();
+    let names = |place: Place<'_>, known: &Known| policy::buckets(reads.look.spec, place, &known.plain);
+    several(reads, is_empty, names, bucket).await
 }
 
 async fn bucket(cloud: &Cloud, name: &str) -> Verdict {
