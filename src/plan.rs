@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
@@ -121,7 +122,7 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
         Box::pin(parameters::observe(cloud, &spec.parameters.path, &spec.name)),
         Box::pin(launch_template::observe(cloud, &spec.name)),
         worker::observe(cloud, &spec.name),
-        worker::disks_if_allowed(cloud, Some(&spec.name)),
+        worker::disks_if_allowed(cloud, Some(&spec.name)).map(Ok),
         image::candidates(cloud, &spec.instance.ami),
     )?;
     let list = ListPrices::default();

@@ -98,7 +98,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
             worker::disks_if_allowed(cloud, Some(stack)),
             market::ledger(cloud, &bought, BTreeMap::new())
         );
-        Ledger { disks: disks.unwrap_or_default(), ..ledger }
+        Ledger { disks, ..ledger }
     };
     let (ended, cancelled, moved, said, (), ledger) = futures::join!(
         worker::terminate(cloud, &ids, |id| done.terminated.push(id.to_owned())),

@@ -1,5 +1,6 @@
 //! `spotctl status`: the workers and what else exists.
 
+use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::Outcome;
@@ -45,7 +46,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
 pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut Status) -> Result<u8> {
     let (mut found, disks, groups, role, templates, values) = futures::try_join!(
         worker::observe(cloud, name),
-        worker::disks_if_allowed(cloud, Some(name)),
+        worker::disks_if_allowed(cloud, Some(name)).map(Ok),
         security_group::observe(cloud, name),
         Box::pin(role::observe(cloud, name)),
         Box::pin(launch_template::observe(cloud, name)),
@@ -112,7 +113,7 @@ async fn stacks(ui: &Ui, global: &GlobalArgs, regions: Option<&Regions>) -> Outc
 async fn in_region(cloud: &Cloud) -> Result<Vec<Stack>> {
     let (workers, disks, templates) = futures::try_join!(
         worker::observe_all(cloud),
-        worker::disks_if_allowed(cloud, None),
+        worker::disks_if_allowed(cloud, None).map(Ok),
         launch_template::stacks(cloud)
     )?;
     let mut found: Found = workers;

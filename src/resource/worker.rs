@@ -140,18 +140,12 @@ pub async fn disks(cloud: &Cloud, stack: Option<&WorkerName>) -> Result<BTreeMap
 }
 
 /// The same as a courtesy: where it is not allowed or does not answer, what a worker costs is not known, and nothing fails.
-///
-/// # Errors
-/// Never.
-pub async fn disks_if_allowed(cloud: &Cloud, stack: Option<&WorkerName>) -> Result<BTreeMap<String, Vec<Disk>>> {
-    match poll::courtesy(disks(cloud, stack)).await {
-        Some(Ok(disks)) => Ok(disks),
-        Some(Err(error)) => {
-            tracing::info!(%error, "the volumes are not known");
-            Ok(BTreeMap::new())
-        }
-        None => Ok(BTreeMap::new()),
-    }
+pub async fn disks_if_allowed(cloud: &Cloud, stack: Option<&WorkerName>) -> BTreeMap<String, Vec<Disk>> {
+    let disks = poll::courtesy(disks(cloud, stack)).await.unwrap_or_else(|| Ok(BTreeMap::new()));
+    disks.unwrap_or_else(|error| {
+        tracing::info!(%error, "the volumes are not known");
+        BTreeMap::new()
+    })
 }
 
 /// Ends the workers that are one too many in their slot, and answers their ids. Whoever sees such a pair does this: both
