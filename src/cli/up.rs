@@ -193,9 +193,6 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use aws_config::{BehaviorVersion, Region, SdkConfig};
-    use aws_credential_types::Credentials;
-    use aws_credential_types::provider::SharedCredentialsProvider;
     use clap::Parser;
     use secrecy::SecretString;
     use tokio::time::Instant;
@@ -223,13 +220,7 @@ mod tests {
 
     /// Without a `.env`.
     pub(super) fn context_of(sandbox: &Sandbox, region: &str, file: &str) -> Context {
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-            .http_client(client::http_client(sandbox.clone()))
-            .timeout_config(crate::cloud::patience())
-            .build();
+        let config = client::config(sandbox, region).timeout_config(crate::cloud::patience()).build();
         Context {
             ui: Ui::new(Output::Text, true, Color::Never),
             spec: crate::config::parse(file, Path::new("spotctl.yaml")).unwrap(),

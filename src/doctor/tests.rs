@@ -2,9 +2,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -25,13 +22,7 @@ fn sandbox(weather: &[&str]) -> Sandbox {
 }
 
 fn cloud(sandbox: &Sandbox) -> Cloud {
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-        .http_client(client::http_client(sandbox.clone()))
-        .build();
-    Cloud::from_config(&config).unwrap()
+    Cloud::from_config(&client::config(sandbox, "us-east-1").build()).unwrap()
 }
 
 fn spec(text: &str) -> Spec {

@@ -36,10 +36,6 @@ pub fn anywhere(spec: &Spec, market: &Market) -> Result<Allowed> {
 mod tests {
     use std::path::Path;
 
-    use aws_config::{BehaviorVersion, Region, SdkConfig};
-    use aws_credential_types::Credentials;
-    use aws_credential_types::provider::SharedCredentialsProvider;
-
     use super::*;
     use crate::cloud::Cloud;
     use crate::market::{self, Wanted};
@@ -47,12 +43,7 @@ mod tests {
 
     #[tokio::test]
     async fn neither_a_cap_nor_a_missing_price_takes_a_type_away_and_what_the_file_forbids_stays_out() {
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-            .http_client(client::http_client(Sandbox::in_memory()))
-            .build();
+        let config = client::config(&Sandbox::in_memory(), "us-east-1").build();
         let cloud = Cloud::from_config(&config).unwrap();
         let text = "name: w\ncontainer: {image: i}\ninstance: {max_price: 0.0001}\n";
         let spec = crate::config::parse(text, Path::new("spotctl.yaml")).unwrap();

@@ -59,13 +59,22 @@ fn from_http(response: Response<Bytes>) -> Result<HttpResponse, ConnectorError> 
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))
 }
 
+/// What a test's clients of this sandbox begin with; it adds what it is about.
+#[cfg(test)]
+pub(crate) fn config(sandbox: &Sandbox, region: &str) -> aws_types::sdk_config::Builder {
+    let credentials = aws_credential_types::Credentials::new("a", "b", None, None, "test");
+    aws_config::SdkConfig::builder()
+        .behavior_version(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new(region.to_owned()))
+        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
+        .http_client(http_client(sandbox.clone()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use aws_config::{BehaviorVersion, Region, SdkConfig};
-    use aws_credential_types::Credentials;
-    use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_config::SdkConfig;
     use aws_smithy_runtime_api::client::result::SdkError;
     use aws_smithy_types::error::metadata::ProvideErrorMetadata;
     use aws_smithy_types::retry::RetryConfig;
@@ -74,13 +83,7 @@ mod tests {
     use super::*;
 
     fn config(sandbox: &Sandbox) -> SdkConfig {
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-            .retry_config(RetryConfig::disabled())
-            .http_client(http_client(sandbox.clone()))
-            .build()
+        super::config(sandbox, "us-east-1").retry_config(RetryConfig::disabled()).build()
     }
 
     fn set(sandbox: &Sandbox, words: &str) {

@@ -1,20 +1,10 @@
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-
 use super::*;
 use crate::decide::names::Market;
 use crate::decide::quota;
 use crate::sandbox::{Sandbox, client};
 
 fn cloud(sandbox: &Sandbox) -> Cloud {
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-        .http_client(client::http_client(sandbox.clone()))
-        .build();
-    Cloud::from_config(&config).unwrap()
+    Cloud::from_config(&client::config(sandbox, "us-east-1").build()).unwrap()
 }
 
 fn set(sandbox: &Sandbox, words: &str) {

@@ -1,8 +1,5 @@
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -66,12 +63,8 @@ async fn prices(weather: &[&str], flags: &[&str]) -> (Result<u8>, Prices, u128) 
     for words in ["latency 100ms"].iter().chain(weather) {
         sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
     }
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-        .http_client(Scoring(client::http_client(sandbox)))
-        .build();
+    let scoring = Scoring(client::http_client(sandbox.clone()));
+    let config = client::config(&sandbox, "us-east-1").http_client(scoring).build();
     let args = Only::parse_from([&["prices"], flags].concat()).args;
     let (ui, mut report) = (Ui::new(Output::Json, true, Color::Never), Prices::default());
     let began = Instant::now();

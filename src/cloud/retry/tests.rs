@@ -1,9 +1,5 @@
 use std::collections::BTreeMap;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-
 use super::*;
 use crate::cloud::Cloud;
 use crate::sandbox::{Sandbox, client};
@@ -11,13 +7,8 @@ use crate::sandbox::{Sandbox, client};
 fn cloud(weather: &str) -> (Sandbox, Cloud) {
     let sandbox = Sandbox::in_memory();
     sandbox.set(&weather.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new("a", "b", None, None, "test")))
-        .http_client(client::http_client(sandbox.clone()))
-        .build();
-    (sandbox, Cloud::from_config(&config).unwrap())
+    let cloud = Cloud::from_config(&client::config(&sandbox, "us-east-1").build()).unwrap();
+    (sandbox, cloud)
 }
 
 /// How often a call of this weather is made, whether it succeeds, and how long that takes.

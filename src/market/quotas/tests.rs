@@ -1,4 +1,3 @@
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
@@ -6,12 +5,8 @@ use super::*;
 use crate::sandbox::{Sandbox, client};
 
 fn cloud(sandbox: &Sandbox, key: &str) -> Cloud {
-    let config = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(Credentials::new(key, "b", None, None, "test")))
-        .http_client(client::http_client(sandbox.clone()))
-        .build();
+    let credentials = SharedCredentialsProvider::new(Credentials::new(key, "b", None, None, "test"));
+    let config = client::config(sandbox, "us-east-1").credentials_provider(credentials).build();
     Cloud::from_config(&config).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::cloud::Cloud;
 use crate::sandbox::Sandbox;
-use crate::sandbox::client::http_client;
+use crate::sandbox::client;
 use crate::sandbox::world::World;
 
 fn ask(operation: &str, body: &Value) -> Result<Value, String> {
@@ -117,14 +117,10 @@ fn every_region_is_in_the_list() {
 }
 
 fn cloud(sandbox: &Sandbox, region: &str) -> Cloud {
+    // The key that one of the tests holds to a policy.
     let credentials = aws_credential_types::Credentials::new("AKIA", "b", None, None, "test");
-    let config = aws_config::SdkConfig::builder()
-        .behavior_version(aws_config::BehaviorVersion::latest())
-        .region(aws_config::Region::new(region.to_owned()))
-        .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(credentials))
-        .http_client(http_client(sandbox.clone()))
-        .build();
-    Cloud::from_config(&config).unwrap()
+    let provider = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
+    Cloud::from_config(&client::config(sandbox, region).credentials_provider(provider).build()).unwrap()
 }
 
 #[tokio::test]
