@@ -213,6 +213,15 @@ impl Chosen {
     }
 }
 
+/// Whether a pinned image is looked at again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// A launch that follows at once will hear it from AWS if the image has gone: what the template keeps of it will do.
+    Kept,
+    /// AWS is asked whether it is still there.
+    Nothing,
+}
+
 /// What the choice of an image depends on.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
@@ -222,17 +231,21 @@ pub struct Sources<'a> {
     pub candidates: &'a Candidates,
     /// Where one may be pinned.
     pub template: Option<&'a launch_template::Observed>,
+    /// Whether what it keeps of the image will do.
+    pub trust: Trust,
 }
 
 /// Picks the image: the one pinned in the template unless the file's `ami` changed, it is gone, or an upgrade is asked.
 ///
 /// # Errors
 /// A call's failure; no such image.
-pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> Result<Chosen> {
+pub async fn image(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants, trust: Trust) -> Result<Chosen> {
+    let launches = !slots_to_fill(&observed.workers, wants.count).is_empty();
     let sources = Sources {
         types: &observed.market.types,
         candidates: &observed.candidates,
         template: observed.templates.spot.as_ref(),
+        trust: if launches { trust } else { Trust::Nothing },
     };
     image_of(cloud, spec, sources, wants.upgrade_image).await
 }
@@ -251,12 +264,14 @@ pub async fn image_of(cloud: &Cloud, spec: &Spec, sources: Sources<'_>, upgrade:
     let current = sources.candidates.pick(architecture, ami)?;
     let template = sources.template.filter(|found| found.ami.as_deref() == Some(&ami_text));
     let pinned = template.and_then(|found| found.image.as_deref()).filter(|_| !upgrade);
-    if let Some(pinned) = pinned
-        && let Some(image) = image::describe(cloud, pinned).await?
-    {
-        let newer = (pinned != current).then(|| current.to_owned());
-        fits(spec, &image)?;
-        return Ok(Chosen { image, ami: ami_text, newer });
+    if let Some(pinned) = pinned {
+        let kept = template.and_then(|found| found.kept_image.clone()).filter(|_| sources.trust == Trust::Kept);
+        let image = if kept.is_some() { kept } else { image::describe(cloud, pinned).await? };
+        if let Some(image) = image {
+            let newer = (pinned != current).then(|| current.to_owned());
+            fits(spec, &image)?;
+            return Ok(Chosen { image, ami: ami_text, newer });
+        }
     }
     match image::describe(cloud, current).await? {
         Some(image) => {
@@ -385,6 +400,7 @@ pub fn decide(
     let own_tags = tags(&spec.tags, &spec.name);
     let pinned = Pinned {
         ami: &chosen.ami,
+        image: &chosen.image,
         parameters: spec.parameters.path.as_str(),
         launchers: launchers_tag.as_deref(),
         tags: &own_tags,

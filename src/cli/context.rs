@@ -12,7 +12,7 @@ use crate::cloud::Cloud;
 use crate::config::{self, LoadError};
 use crate::error::{Error, Findings, Kind, Result};
 use crate::journal::Journal;
-use crate::plan::{self, Observed, Plan, Wants};
+use crate::plan::{self, Observed, Plan, Trust, Wants};
 use crate::report::{self, Report};
 use crate::resource::worker;
 use crate::settings::{GlobalArgs, Settings};
@@ -63,29 +63,30 @@ impl Context {
     /// Reads AWS and decides: the plan that `plan` shows and `up` carries out.
     /// Changes nothing.
     pub(crate) async fn plan(&self, wants: &Wants) -> Result<(Observed, Plan)> {
-        self.plan_after(wants, async |_| Ok(())).await
+        self.plan_after(wants, Trust::Nothing, async |_| Ok(())).await
     }
 
     /// The same for `up`, which first ends what two racing runs launched twice.
-    pub(crate) async fn plan_to_launch(&self, wants: &Wants) -> Result<(Observed, Plan)> {
-        self.plan_after(wants, async |observed| end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await)
-            .await
+    pub(crate) async fn plan_to_launch(&self, wants: &Wants, trust: Trust) -> Result<(Observed, Plan)> {
+        let mend = async |observed: &mut Observed| end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await;
+        self.plan_after(wants, trust, mend).await
     }
 
     async fn plan_after(
         &self,
         wants: &Wants,
+        trust: Trust,
         mend: impl AsyncFnOnce(&mut Observed) -> Result<()>,
     ) -> Result<(Observed, Plan)> {
         let _waiting = self.ui.wait("reading the account");
         let (cloud, spec) = (&self.cloud, &self.spec);
-        // The quotas beside all else: they may take two round trips, and nothing but the decision needs them.
+        // The quotas beside all else: nothing but the decision needs them.
         let quotas = Box::pin(plan::look_at_quotas(cloud, spec, wants)).shared();
         let reads = async {
             let mut observed = plan::observe(cloud, spec, wants).await?;
             mend(&mut observed).await?;
             let counted = async { plan::count_quotas(cloud, &observed.market, quotas.clone().await).await };
-            let image = plan::image(cloud, spec, &observed, wants);
+            let image = plan::image(cloud, spec, &observed, wants, trust);
             let list = plan::list_prices(cloud, spec, &observed, wants);
             let (chosen, counted, list) = futures::join!(image, counted, list);
             observed.quotas = counted;

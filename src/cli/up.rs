@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use super::context::{Context, finish, guarded};
 use super::{Outcome, plan};
 use crate::apply::{Run, Wait};
+use crate::decide::classify::{Class, classify};
 use crate::decide::offers::{Ranking, none_left};
 use crate::decide::workers::{Goal, Worker};
 use crate::error::{Error, Result};
-use crate::plan::{Observed, Plan, Wants};
+use crate::plan::{Observed, Plan, Trust, Wants};
 use crate::report::foundation;
 use crate::report::workers::{Bound, Row, Up};
 use crate::spec::{Period, Usd, Zone};
@@ -134,7 +135,24 @@ struct State {
 }
 
 async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
-    let (observed, plan) = context.plan_to_launch(&args.wants()).await?;
+    match attempt(context, args, state, Trust::Kept).await {
+        Err(error) if is_image_gone(&error) => {
+            // The one thing that the template cannot tell of its image. Whatever was launched before is found again.
+            context.ui.warn("the pinned image is gone; looking for another");
+            attempt(context, args, state, Trust::Nothing).await
+        }
+        done => done,
+    }
+}
+
+/// Whether a launch was refused because of its image.
+fn is_image_gone(error: &Error) -> bool {
+    let code = error.code.as_deref().filter(|_| error.operation == Some("RunInstances"));
+    code.is_some_and(|code| classify(code, &error.message, 400) == Class::ImageGone)
+}
+
+async fn attempt(context: &Context, args: &Args, state: &mut State, trust: Trust) -> Result<u8> {
+    let (observed, plan) = context.plan_to_launch(&args.wants(), trust).await?;
     super::status::warn_of_expired(&context.ui, &context.spec.name, &observed.workers, Timestamp::now());
     state.workers.clone_from(&observed.workers);
     state.ranking = plan.ranking.clone();
@@ -256,14 +274,72 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_cold_up_takes_six_sequential_round_trips_at_most_and_a_warm_one_three() {
+    async fn a_cold_up_takes_five_sequential_round_trips_at_most_and_a_warm_one_two() {
         let sandbox = sandbox();
         let cold = up(&sandbox, &["--wait", "launched"]).await;
-        assert!(cold <= 6, "{cold}");
+        assert!(cold <= 5, "{cold}");
         let warm = up(&sandbox, &["--wait", "launched", "--count", "2"]).await;
-        assert!(warm <= 3, "{warm}");
+        assert!(warm <= 2, "{warm}");
         let nothing = up(&sandbox, &["--wait", "launched", "--count", "2"]).await;
         assert!(nothing <= 2, "{nothing}");
+    }
+
+    /// The image that the stack's template pins.
+    async fn pinned(sandbox: &Sandbox) -> String {
+        let context = context(sandbox);
+        let templates = crate::resource::launch_template::observe(&context.cloud, &context.spec.name).await.unwrap();
+        templates.spot.and_then(|spot| spot.image).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_image_that_has_gone_since_it_was_pinned_is_replaced_whether_something_is_launched_or_not() {
+        for launched_before in [false, true] {
+            let sandbox = sandbox();
+            if launched_before {
+                up(&sandbox, &[]).await;
+            } else {
+                let context = context(&sandbox);
+                let (observed, plan) = context.plan(&Wants::default()).await.unwrap();
+                let run =
+                    Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
+                run.foundation(&plan, &observed).await.unwrap();
+            }
+            let gone = pinned(&sandbox).await;
+            sandbox.set(&["deregister".to_owned(), gone.clone()]).unwrap();
+            up(&sandbox, &[]).await;
+            assert_ne!(pinned(&sandbox).await, gone);
+            let context = context(&sandbox);
+            let workers = crate::resource::worker::observe(&context.cloud, &context.spec.name).await.unwrap();
+            assert_eq!(workers.len(), 1, "launched before: {launched_before}");
+            let (_, plan) = context.plan(&Wants::default()).await.unwrap();
+            assert!(!plan.has_changes(), "{:?}", plan.changes);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_version_keeps_of_its_image_is_believed_of_that_image_only() {
+        let sandbox = sandbox();
+        let context = context(&sandbox);
+        up(&sandbox, &["--wait", "launched"]).await;
+        let kept = async || {
+            let templates =
+                crate::resource::launch_template::observe(&context.cloud, &context.spec.name).await.unwrap();
+            templates.spot.unwrap().kept_image
+        };
+        assert!(
+            kept().await.is_some_and(|image| image.minimum == crate::spec::Gib(75) && image.root_device == "/dev/sda1")
+        );
+        // A copy made by hand, with another image and the old description.
+        let ec2 = &context.cloud.ec2;
+        let template =
+            || ec2.describe_launch_template_versions().launch_template_name("spotctl-w").versions("$Default");
+        let said =
+            template().send().await.unwrap().launch_template_versions()[0].version_description().unwrap().to_owned();
+        let data = aws_sdk_ec2::types::RequestLaunchTemplateData::builder().image_id("ami-0123456789abcdef0").build();
+        let copy = ec2.create_launch_template_version().launch_template_name("spotctl-w").source_version("1");
+        copy.version_description(said).launch_template_data(data).send().await.unwrap();
+        ec2.modify_launch_template().launch_template_name("spotctl-w").default_version("2").send().await.unwrap();
+        assert_eq!(kept().await, None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::market::image::{self, Candidates};
 use crate::market::network::{self, Looked};
 use crate::market::{self, Wanted, filter, quotas};
-use crate::plan::{self, Chosen, Sources};
+use crate::plan::{self, Chosen, Sources, Trust};
 use crate::resource::launch_template::{self, Both};
 use crate::resource::{launchers, pairs, parameters, role, security_group, worker};
 use crate::spec::{ParameterPath, Spec};
@@ -193,7 +193,12 @@ async fn chosen<'a>(
     (market, candidates, templates): (Read<'a, Market>, Read<'a, Candidates>, Read<'a, Both>),
 ) -> Result<Chosen> {
     let (market, candidates, templates) = futures::try_join!(market, candidates, templates)?;
-    let sources = Sources { types: &market.types, candidates: &candidates, template: templates.spot.as_ref() };
+    let sources = Sources {
+        types: &market.types,
+        candidates: &candidates,
+        template: templates.spot.as_ref(),
+        trust: Trust::Nothing,
+    };
     plan::image_of(look.cloud, look.spec, sources, false).await
 }
 

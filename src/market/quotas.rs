@@ -25,8 +25,7 @@ pub const SERVICE: &str = "ec2";
 /// States of an instance that count: one that stops or has ended counts no more.
 const COUNTING: [&str; 2] = ["pending", "running"];
 
-/// Reads limits and holders, and what the holders count: one round trip, another where nobody ever raised a limit, another
-/// where there are holders.
+/// Reads limits and holders, and what the holders count: one round trip, another where there are holders.
 ///
 /// # Errors
 /// A call's failure, unless it is that nobody allowed it.
@@ -109,19 +108,19 @@ pub async fn count(cloud: &Cloud, standings: &mut [Standing], known: &BTreeMap<S
 /// # Errors
 /// The call's failure.
 pub async fn limit(cloud: &Cloud, quota: Quota) -> Result<Option<u32>, Failure> {
-    let request = cloud.quotas.get_service_quota().service_code(SERVICE).quota_code(quota.code);
-    match call("GetServiceQuota", request.send()).await {
+    let applied = cloud.quotas.get_service_quota().service_code(SERVICE).quota_code(quota.code);
+    let default = cloud.quotas.get_aws_default_service_quota().service_code(SERVICE).quota_code(quota.code);
+    // Both at once: most accounts that start have no applied value, and the second answer then costs no round trip more.
+    let (applied, default) =
+        futures::join!(call("GetServiceQuota", applied.send()), call("GetAWSDefaultServiceQuota", default.send()));
+    match applied {
         Ok(answer) => Ok(value(answer.quota())),
-        Err(failure) if failure.class == Class::NotFound => {
-            let request = cloud.quotas.get_aws_default_service_quota();
-            let request = request.service_code(SERVICE).quota_code(quota.code);
-            match call("GetAWSDefaultServiceQuota", request.send()).await {
-                Ok(answer) => Ok(value(answer.quota())),
-                // A region without such machines has no such quota.
-                Err(failure) if failure.class == Class::NotFound => Ok(None),
-                Err(failure) => Err(failure),
-            }
-        }
+        Err(failure) if failure.class == Class::NotFound => match default {
+            Ok(answer) => Ok(value(answer.quota())),
+            // A region without such machines has no such quota.
+            Err(failure) if failure.class == Class::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        },
         Err(failure) => Err(failure),
     }
 }

@@ -19,7 +19,8 @@ use crate::decide::names::{self, TAG_GENERATION, TAG_LAST, TAG_LAUNCHERS, TAG_PA
 use crate::decide::phase::LastWord;
 use crate::error::{Error, Result};
 use crate::market::filter;
-use crate::spec::WorkerName;
+use crate::market::image::Image;
+use crate::spec::{Gib, WorkerName};
 
 pub mod content;
 
@@ -55,9 +56,20 @@ pub struct Desired {
     content: Content,
     /// The `ami` of the file, word for word: when it changes, the pinned image moves.
     ami: String,
+    /// The pinned image, as far as the version keeps it.
+    kept: Kept,
     tags: Vec<(String, String)>,
     /// Whether to move to the cheapest offer although the old target is still allowed.
     retarget: bool,
+}
+
+/// What a version keeps of its image beside what launches need, so that the next run need not ask for it: an image never
+/// changes, it can only go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kept {
+    image: String,
+    architecture: String,
+    minimum: Gib,
 }
 
 /// A template as it is.
@@ -75,6 +87,8 @@ pub struct Observed {
     pub last_word: Option<LastWord>,
     /// The pinned image.
     pub image: Option<String>,
+    /// What is known of it without a call.
+    pub kept_image: Option<Image>,
     /// What a launch by name alone gives.
     pub target: Option<Target>,
     /// The file's `ami` when the version was made.
@@ -114,6 +128,11 @@ pub fn desired(stack: &WorkerName, which: Which, content: &Content, plan: &Pinne
         which,
         content: content.clone(),
         ami: plan.ami.to_owned(),
+        kept: Kept {
+            image: plan.image.id.clone(),
+            architecture: plan.image.architecture.clone(),
+            minimum: plan.image.minimum,
+        },
         tags,
         retarget: plan.retarget,
     }
@@ -124,6 +143,8 @@ pub fn desired(stack: &WorkerName, which: Which, content: &Content, plan: &Pinne
 pub struct Pinned<'a> {
     /// The file's `ami`.
     pub ami: &'a str,
+    /// What it meant when the image was pinned.
+    pub image: &'a Image,
     /// The stack's parameter path.
     pub parameters: &'a str,
     /// Roles that are given leave to launch from it.
@@ -197,38 +218,79 @@ fn read(found: &LaunchTemplate, versions: &[LaunchTemplateVersion], stack: &Work
         instance_type: instance_type.as_str().to_owned(),
         subnet: subnet.to_owned(),
     });
-    let (fingerprint, ami) = version.and_then(|version| version.version_description()).map(parse).unwrap_or_default();
+    let said = version.and_then(|version| version.version_description()).map(parse).unwrap_or_default();
+    let image = data.and_then(|data| data.image_id()).map(str::to_owned);
+    let root_device = data.and_then(|data| data.block_device_mappings().first()).and_then(|root| root.device_name());
+    // Of this image: whoever copies a version by hand may take another one and leave the description.
+    let kept = said.kept.filter(|kept| Some(&kept.image) == image.as_ref());
+    let kept_image = kept.zip(root_device).map(|(kept, device)| kept.image(device));
     Some(Observed {
         id: found.launch_template_id()?.to_owned(),
         generation: tag(TAG_GENERATION).and_then(|value| value.parse().ok()).unwrap_or(1),
         parameters: tag(TAG_PARAMETERS),
         launchers: tag(TAG_LAUNCHERS),
         last_word: tag(TAG_LAST).and_then(|text| LastWord::parse(&text)),
-        image: data.and_then(|data| data.image_id()).map(str::to_owned),
+        image,
+        kept_image,
         target,
-        ami,
+        ami: said.ami,
         group: interface.and_then(|first| first.groups().first()).cloned(),
         ownership: ownership(pairs(found.tags()), stack),
         default_version: found.default_version_number().unwrap_or_default(),
         latest_version: found.latest_version_number().unwrap_or_default(),
         has_old_versions: versions.iter().any(is_old),
-        fingerprint,
+        fingerprint: said.fingerprint,
         tags: pairs(found.tags()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
 }
 
-/// The description of a version: `spotctl FINGERPRINT AMI`, within AWS's 255 characters.
-fn description(desired: &Desired) -> String {
-    let text = format!("spotctl {} {}", desired.content.fingerprint(desired.which), desired.ami);
-    text.chars().take(255).collect()
+/// What a version's description says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    fingerprint: Option<String>,
+    ami: Option<String>,
+    kept: Option<Kept>,
 }
 
-fn parse(description: &str) -> (Option<String>, Option<String>) {
-    let mut words = description.splitn(3, ' ');
+/// AWS's limit.
+const DESCRIPTION: usize = 255;
+
+/// The description of a version: `spotctl FINGERPRINT AMI IMAGE/ARCHITECTURE/MINIMUM`; without the last word where all is too
+/// long for AWS, since half of it would be read as another size.
+fn description(desired: &Desired) -> String {
+    let Kept { image, architecture, minimum } = &desired.kept;
+    let text = format!("spotctl {} {}", desired.content.fingerprint(desired.which), desired.ami);
+    let whole = format!("{text} {image}/{architecture}/{minimum}");
+    if whole.chars().count() <= DESCRIPTION { whole } else { text.chars().take(DESCRIPTION).collect() }
+}
+
+fn parse(description: &str) -> Said {
+    let mut words = description.split(' ');
     if words.next() != Some("spotctl") {
-        return (None, None);
+        return Said::default();
     }
-    (words.next().map(str::to_owned), words.next().map(str::to_owned))
+    let mut next = || words.next().map(str::to_owned);
+    Said { fingerprint: next(), ami: next(), kept: next().and_then(|text| Kept::parse(&text)) }
+}
+
+impl Kept {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('/').map(str::to_owned);
+        let (image, architecture) = (parts.next()?, parts.next()?);
+        let minimum = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some(Self { image, architecture, minimum })
+    }
+
+    fn image(self, root_device: &str) -> Image {
+        Image {
+            id: self.image,
+            name: String::new(),
+            architecture: self.architecture,
+            root_device: root_device.to_owned(),
+            minimum: self.minimum,
+            encrypted_snapshot: None,
+        }
+    }
 }
 
 impl Desired {
@@ -508,9 +570,20 @@ mod tests {
     use super::*;
 
     fn wish(retarget: bool) -> Desired {
+        wish_of("dlami-ubuntu-24.04", retarget)
+    }
+
+    fn wish_of(ami: &str, retarget: bool) -> Desired {
         let tags = [(names::TAG_STACK.to_owned(), "w".to_owned())];
-        let pinned =
-            Pinned { ami: "dlami-ubuntu-24.04", parameters: "/spotctl/w", launchers: None, tags: &tags, retarget };
+        let image = &Image {
+            id: "ami-1".to_owned(),
+            name: "an image".to_owned(),
+            architecture: "x86_64".to_owned(),
+            root_device: "/dev/sda1".to_owned(),
+            minimum: Gib(75),
+            encrypted_snapshot: None,
+        };
+        let pinned = Pinned { ami, image, parameters: "/spotctl/w", launchers: None, tags: &tags, retarget };
         desired(&"w".parse().unwrap(), Which::Spot, &content::tests::content(), &pinned)
     }
 
@@ -522,6 +595,7 @@ mod tests {
             launchers: None,
             last_word: None,
             image: Some(wish.content.image.clone()),
+            kept_image: None,
             target: Some(wish.content.target.clone()),
             ami: Some(wish.ami.clone()),
             group: Some("sg-1".to_owned()),
@@ -555,9 +629,26 @@ mod tests {
     #[test]
     fn the_description_is_read_back() {
         let wish = wish(false);
-        let (fingerprint, ami) = parse(&description(&wish));
-        assert_eq!(fingerprint, Some(wish.content.fingerprint(Which::Spot)));
-        assert_eq!(ami.as_deref(), Some("dlami-ubuntu-24.04"));
-        assert_eq!(parse("made by hand"), (None, None));
+        let said = parse(&description(&wish));
+        assert_eq!(said.fingerprint, Some(wish.content.fingerprint(Which::Spot)));
+        assert_eq!(said.ami.as_deref(), Some("dlami-ubuntu-24.04"));
+        assert_eq!(said.kept, Some(wish.kept));
+        assert_eq!(parse("made by hand"), Said::default());
+        let older = parse("spotctl 0123 dlami-al2023");
+        assert_eq!((older.ami.as_deref(), older.kept), (Some("dlami-al2023"), None));
+        for wrong in ["ami-1/x86_64", "ami-1/x86_64/lots", "ami-1/x86_64/75GiB/more"] {
+            assert_eq!(Kept::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_description_that_would_be_too_long_says_nothing_of_the_image_rather_than_half_of_it() {
+        let fits = 255 - description(&wish_of("", false)).len();
+        let longest = wish_of(&"s".repeat(fits), false);
+        assert_eq!((description(&longest).len(), parse(&description(&longest)).kept), (255, Some(longest.kept)));
+        for more in 1..40 {
+            let text = description(&wish_of(&"s".repeat(fits + more), false));
+            assert!(text.len() <= 255 && parse(&text).kept.is_none(), "{text}");
+        }
     }
 }

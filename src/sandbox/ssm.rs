@@ -100,7 +100,8 @@ fn find(call: &Call<'_>, asked: &str) -> Result<Found, AwsError> {
     };
     let missing = || AwsError::new("ParameterNotFound", format!("Parameter {name} not found."));
     let (number, version, is_public) = if name.starts_with("/aws/service/") {
-        let value = catalog::image_for_parameter(&call.region, name).ok_or_else(missing)?;
+        let value =
+            catalog::image_for_parameter(&call.region, name, &call.world.account.deregistered).ok_or_else(missing)?;
         (1, public_version(value), true)
     } else {
         let state = call.world.regions.get(&call.region).map(|region| &region.ssm);

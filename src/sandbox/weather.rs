@@ -45,6 +45,7 @@ Words:
   expire KEYID [after N]          this access key id has expired; N calls pass first
   clock +3h | clock reset         moves the clock
   image REPO:TAG 1.5GiB [REGION]  the registry has this image; no-image REPO:TAG [REGION] undoes it
+  deregister AMI                  its owner has deregistered the image; deregister none undoes it
   spot-role none | spot-role made the account has no AWSServiceRoleForEC2Spot before its first Spot launch
   ebs-key KEY [granted|ungranted] volumes are encrypted by default with alias/aws/ebs or a key's ARN; ebs-key none
   free-plan on|off                the account is on the free plan, which has no GPU types
@@ -333,7 +334,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
     Ok(said)
 }
 
-const VERBS: [&str; 26] = [
+const VERBS: [&str; 27] = [
     "quota",
     "quota-answer",
     "dry",
@@ -354,6 +355,7 @@ const VERBS: [&str; 26] = [
     "clock",
     "image",
     "no-image",
+    "deregister",
     "spot-role",
     "ebs-key",
     "free-plan",

@@ -224,7 +224,7 @@ pub fn quota_code(instance_type: &str, is_spot: bool) -> Option<&'static str> {
     Some(if is_spot { spot } else { on_demand })
 }
 
-/// The images of a region.
+/// The images of a region, of each kind the newest first.
 #[must_use]
 pub fn images(region: &str) -> Vec<Image> {
     const AMAZON: &str = "898082745236";
@@ -264,8 +264,8 @@ pub fn images(region: &str) -> Vec<Image> {
         for architecture in ["x86_64", "arm64"] {
             let parameter =
                 format!("/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-{os}/latest/ami-id");
-            add(&kind, architecture, "2026-11-14T06:12:31.000Z", Some(parameter));
-            add(&kind, architecture, "2026-08-02T05:40:02.000Z", None);
+            add(&kind, architecture, "2026-11-14T06:12:31.000Z", Some(parameter.clone()));
+            add(&kind, architecture, "2026-08-02T05:40:02.000Z", Some(parameter));
         }
     }
     let ubuntu = Kind {
@@ -303,10 +303,11 @@ pub fn image(region: &str, id: &str) -> Option<Image> {
     images(region).into_iter().find(|image| image.id == id)
 }
 
-/// What a public parameter says in a region.
+/// What a public parameter says in a region: the newest of its kind that is not gone.
 #[must_use]
-pub fn image_for_parameter(region: &str, name: &str) -> Option<String> {
-    images(region).into_iter().find(|image| image.parameter.as_deref() == Some(name)).map(|image| image.id)
+pub fn image_for_parameter(region: &str, name: &str, gone: &BTreeSet<String>) -> Option<String> {
+    let of = |image: &Image| image.parameter.as_deref() == Some(name) && !gone.contains(&image.id);
+    images(region).into_iter().find(of).map(|image| image.id)
 }
 
 fn read_types() -> Vec<InstanceType> {
@@ -369,7 +370,7 @@ mod tests {
         assert_eq!(regions().len(), 8);
         for region in regions() {
             let image = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id";
-            let id = image_for_parameter(region, image).unwrap();
+            let id = image_for_parameter(region, image, &BTreeSet::new()).unwrap();
             assert_eq!(super::image(region, &id).unwrap().snapshot_gib, 75);
             assert!(zones(region).iter().any(|zone| offers(zone, "g4dn.xlarge")), "{region}");
         }

@@ -16,7 +16,8 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
     let filters = Filters::read(input)?;
     let _ = input.list("ExecutableBy");
     input.boolean("IncludeDeprecated")?;
-    let images = catalog::images(&call.region);
+    let mut images = catalog::images(&call.region);
+    images.retain(|image| !call.world.account.deregistered.contains(&image.id));
     if let Some(id) = ids.iter().find(|id| !is_id(id, "ami-")) {
         let message = format!("Invalid id: \"{id}\" (expecting \"ami-...\")");
         return Err(AwsError::new("InvalidAMIID.Malformed", message));

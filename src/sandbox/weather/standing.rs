@@ -1,10 +1,11 @@
-//! The account itself, as `sandbox set` makes it: its plan, its EBS key, its buckets, and whether EC2 Spot has its role.
+//! The account itself, as `sandbox set` makes it: its plan, its EBS key, its buckets, the images that it can no longer launch,
+//! and whether EC2 Spot has its role.
 //!
 //! It owns what is kept of them and the words for it. It is no weather: `clear` changes none of it.
 //!
 //! What AWS does oddly: encryption by default and its key are set for each region apart, and a volume cannot opt out of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct Account {
     pub ebs_key: Option<EbsKey>,
     /// Buckets of S3 and their regions.
     pub buckets: BTreeMap<String, String>,
+    /// Images that their owner has deregistered: what runs goes on, nothing launches from them any more.
+    pub deregistered: BTreeSet<String>,
 }
 
 /// The key of EBS encryption by default.
@@ -72,6 +75,11 @@ pub(super) fn set(world: &mut World, words: &[&str], now: Timestamp) -> Option<R
         ["ebs-key", key] => ebs_key(account, key, true),
         ["ebs-key", key, "granted"] => ebs_key(account, key, true),
         ["ebs-key", key, "ungranted"] => ebs_key(account, key, false),
+        ["deregister", "none"] => {
+            account.deregistered.clear();
+            Ok("every image can be launched".to_owned())
+        }
+        ["deregister", id] => deregister(account, id),
         ["bucket", name, region] => bucket(account, name, region),
         ["no-bucket", name] => match account.buckets.remove(*name) {
             Some(_) => Ok(format!("there is no bucket {name}")),
@@ -96,6 +104,14 @@ fn ebs_key(account: &mut Account, key: &str, is_granted: bool) -> Result<String,
     account.ebs_key = Some(EbsKey { key: key.to_owned(), is_granted });
     let grant = if is_granted { "may use it" } else { "has no grant on it" };
     Ok(format!("volumes are encrypted with {key}, and {} {grant}", iam::SPOT_ROLE))
+}
+
+fn deregister(account: &mut Account, id: &str) -> Result<String, WeatherError> {
+    if !catalog::all_regions().iter().any(|region| catalog::image(region, id).is_some()) {
+        return Err(WeatherError::Words(format!("no image `{id}` in the sandbox")));
+    }
+    account.deregistered.insert(id.to_owned());
+    Ok(format!("{id} is deregistered"))
 }
 
 fn bucket(account: &mut Account, name: &str, region: &str) -> Result<String, WeatherError> {

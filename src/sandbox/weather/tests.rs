@@ -118,6 +118,7 @@ fn what_would_not_be_so_is_refused() {
         ("visibility 500ms", "no whole number of seconds"),
         ("profile-delay 1500ms", "no whole number of seconds"),
         ("clock -1ms", "no whole number of seconds"),
+        ("deregister ami-1", "no image `ami-1`"),
     ] {
         let mut world = World::default();
         say(&mut world, "dry all").unwrap();

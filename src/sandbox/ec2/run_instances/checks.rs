@@ -82,6 +82,7 @@ pub(super) fn image(call: &Call<'_>, said: Option<&str>) -> Result<Image, AwsErr
         return Err(AwsError::new("InvalidAMIID.Malformed", format!("Invalid id: \"{id}\" (expecting \"ami-...\")")));
     }
     catalog::image(&call.region, &id)
+        .filter(|image| !call.world.account.deregistered.contains(&image.id))
         .ok_or_else(|| AwsError::new("InvalidAMIID.NotFound", format!("The image id '[{id}]' does not exist")))
 }
 
