@@ -8,6 +8,9 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::error::{Error, Kind, Result};
 use crate::report;
@@ -230,16 +233,13 @@ fn refuse(error: &clap::Error) -> ExitCode {
 fn trace(verbosity: u8) {
     let level = match verbosity {
         0 => return,
-        1 => "spotctl=info",
-        2 => "spotctl=debug",
-        _ => "spotctl=trace",
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(level))
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .compact()
-        .init();
+    let ours = Targets::new().with_target("spotctl", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).compact();
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }
 
 /// Where `init` writes, and where a file that is missing would have been.
