@@ -20,11 +20,13 @@ use crate::decide::phase::LastWord;
 use crate::error::{Error, Result};
 use crate::market::filter;
 use crate::market::image::Image;
-use crate::spec::{Gib, WorkerName};
+use crate::spec::WorkerName;
 
 pub mod content;
+mod description;
 
 pub use content::{Content, Target};
+use description::Kept;
 
 /// Which of the two templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +63,6 @@ pub struct Desired {
     tags: Vec<(String, String)>,
     /// Whether to move to the cheapest offer although the old target is still allowed.
     retarget: bool,
-}
-
-/// What a version keeps of its image beside what launches need, so that the next run need not ask for it: an image never
-/// changes, it can only go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Kept {
-    image: String,
-    architecture: String,
-    minimum: Gib,
 }
 
 /// A template as it is.
@@ -218,7 +211,7 @@ fn read(found: &LaunchTemplate, versions: &[LaunchTemplateVersion], stack: &Work
         instance_type: instance_type.as_str().to_owned(),
         subnet: subnet.to_owned(),
     });
-    let said = version.and_then(|version| version.version_description()).map(parse).unwrap_or_default();
+    let said = version.and_then(|version| version.version_description()).map(description::parse).unwrap_or_default();
     let image = data.and_then(|data| data.image_id()).map(str::to_owned);
     let root_device = data.and_then(|data| data.block_device_mappings().first()).and_then(|root| root.device_name());
     // Of this image: whoever copies a version by hand may take another one and leave the description.
@@ -242,55 +235,6 @@ fn read(found: &LaunchTemplate, versions: &[LaunchTemplateVersion], stack: &Work
         fingerprint: said.fingerprint,
         tags: pairs(found.tags()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
     })
-}
-
-/// What a version's description says.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Said {
-    fingerprint: Option<String>,
-    ami: Option<String>,
-    kept: Option<Kept>,
-}
-
-/// AWS's limit.
-const DESCRIPTION: usize = 255;
-
-/// The description of a version: `spotctl FINGERPRINT AMI IMAGE/ARCHITECTURE/MINIMUM`; without the last word where all is too
-/// long for AWS, since half of it would be read as another size.
-fn description(desired: &Desired) -> String {
-    let Kept { image, architecture, minimum } = &desired.kept;
-    let text = format!("spotctl {} {}", desired.content.fingerprint(desired.which), desired.ami);
-    let whole = format!("{text} {image}/{architecture}/{minimum}");
-    if whole.chars().count() <= DESCRIPTION { whole } else { text.chars().take(DESCRIPTION).collect() }
-}
-
-fn parse(description: &str) -> Said {
-    let mut words = description.split(' ');
-    if words.next() != Some("spotctl") {
-        return Said::default();
-    }
-    let mut next = || words.next().map(str::to_owned);
-    Said { fingerprint: next(), ami: next(), kept: next().and_then(|text| Kept::parse(&text)) }
-}
-
-impl Kept {
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('/').map(str::to_owned);
-        let (image, architecture) = (parts.next()?, parts.next()?);
-        let minimum = parts.next()?.parse().ok()?;
-        parts.next().is_none().then_some(Self { image, architecture, minimum })
-    }
-
-    fn image(self, root_device: &str) -> Image {
-        Image {
-            id: self.image,
-            name: String::new(),
-            architecture: self.architecture,
-            root_device: root_device.to_owned(),
-            minimum: self.minimum,
-            encrypted_snapshot: None,
-        }
-    }
 }
 
 impl Desired {
@@ -430,7 +374,7 @@ async fn create(
         .ec2
         .create_launch_template()
         .launch_template_name(&desired.name)
-        .version_description(description(desired))
+        .version_description(description::of(desired))
         .launch_template_data(data.clone())
         .tag_specifications(
             TagSpecification::builder()
@@ -483,7 +427,7 @@ async fn new_version(cloud: &Cloud, desired: &Desired, id: &str, data: &RequestL
         .ec2
         .create_launch_template_version()
         .launch_template_id(id)
-        .version_description(description(desired))
+        .version_description(description::of(desired))
         .launch_template_data(data.clone());
     let answer = call("CreateLaunchTemplateVersion", request.send())
         .await
@@ -568,12 +512,13 @@ pub async fn destroy(cloud: &Cloud, id: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Gib;
 
     fn wish(retarget: bool) -> Desired {
         wish_of("dlami-ubuntu-24.04", retarget)
     }
 
-    fn wish_of(ami: &str, retarget: bool) -> Desired {
+    pub(super) fn wish_of(ami: &str, retarget: bool) -> Desired {
         let tags = [(names::TAG_STACK.to_owned(), "w".to_owned())];
         let image = &Image {
             id: "ami-1".to_owned(),
@@ -624,31 +569,5 @@ mod tests {
         assert_eq!(reason(|found| found.has_old_versions = true), "old versions are left");
         assert_eq!(reason(|found| found.group = Some("sg-0".to_owned())), "the security group is a new one");
         assert_eq!(reason(|found| found.tags.clear()), "tags differ");
-    }
-
-    #[test]
-    fn the_description_is_read_back() {
-        let wish = wish(false);
-        let said = parse(&description(&wish));
-        assert_eq!(said.fingerprint, Some(wish.content.fingerprint(Which::Spot)));
-        assert_eq!(said.ami.as_deref(), Some("dlami-ubuntu-24.04"));
-        assert_eq!(said.kept, Some(wish.kept));
-        assert_eq!(parse("made by hand"), Said::default());
-        let older = parse("spotctl 0123 dlami-al2023");
-        assert_eq!((older.ami.as_deref(), older.kept), (Some("dlami-al2023"), None));
-        for wrong in ["ami-1/x86_64", "ami-1/x86_64/lots", "ami-1/x86_64/75GiB/more"] {
-            assert_eq!(Kept::parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_description_that_would_be_too_long_says_nothing_of_the_image_rather_than_half_of_it() {
-        let fits = 255 - description(&wish_of("", false)).len();
-        let longest = wish_of(&"s".repeat(fits), false);
-        assert_eq!((description(&longest).len(), parse(&description(&longest)).kept), (255, Some(longest.kept)));
-        for more in 1..40 {
-            let text = description(&wish_of(&"s".repeat(fits + more), false));
-            assert!(text.len() <= 255 && parse(&text).kept.is_none(), "{text}");
-        }
     }
 }
