@@ -290,6 +290,36 @@ def marks_table(found):
     return lines
 
 
+# Anything nearer than this is the machine's.
+NOISE = 0.1
+
+
+def figures(found):
+    """What is compared, by its heading."""
+    walls, trips, calls, cpu, peak = medians(found)
+    shown = {f"wall at {latency} ms": (wall, f"{wall:.2f} s") for latency, wall in walls.items()}
+    shown["calls of AWS"] = (calls, f"{calls:.0f}")
+    if trips is not None:
+        shown["sequential round trips"] = (trips, f"{trips:.1f}")
+    return shown | {"CPU": (cpu, f"{cpu:.2f} s"), "peak memory": (peak, f"{peak:.0f} MB")}
+
+
+def behind_table(results):
+    """Every figure in which a peer is ahead."""
+    own, rows = results.get("spotctl", {}), []
+    for job, title in JOBS.items():
+        for name, found in results.items():
+            if name == "spotctl" or job not in found or job not in own:
+                continue
+            theirs = figures(found[job])
+            for figure, (value, shown) in figures(own[job]).items():
+                if figure in theirs and value > theirs[figure][0] * (1 + NOISE):
+                    rows.append(f"| {title} | {figure} | {shown} | {name}: {theirs[figure][1]} |")
+    if not rows:
+        return ["", "In none of the figures is another one ahead."]
+    return ["", "| | figure | spotctl | ahead |", "|---|---|---|---|", *rows]
+
+
 def start_table(options, tools):
     """Milliseconds to start; the size on disk."""
     binary = options.spotctl
@@ -379,6 +409,29 @@ fifteen.
 """
 
 
+WHY = """\
+Calls. spotctl reads before it writes, all at once: the scripts would launch into a quota of 0, in a dear zone, a second
+worker beside one that runs, behind a group that somebody opened. These reads take one round trip together, and each of
+them keeps a promise. What cannot go side by side is AWS's own order; a line needs what the line before answered:
+
+    up, nothing there
+    1  account, VPCs, subnets, route tables, types, offerings, prices, quotas and their use, security group, role,
+       profile, parameters, templates, workers, volumes, the image's id
+    2  the image: its root device, architecture and size
+    3  security group, role, profile, parameters
+    4  both launch templates (they name the group), the role's policy, the role into the profile
+    5  RunInstances (names the template's id and version)
+
+    up, all there                             status
+    1  the same reads                         1  workers, templates, group, role, parameters, volumes
+    2  RunInstances                           2  prices of their types since their launch
+
+A bare launch is what an API server makes of the template that spotctl leaves: one call, one round trip.
+`PutParameter` takes one value, and standard throughput is three a second: five at once, and from the eleventh on they
+are what the launch waits for, since a worker must not boot before its parameters are there.
+"""
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
@@ -420,7 +473,8 @@ def main():
         unmeasured = [tool.name for tool in tools if not results.get(tool.name)]
         waiting = {name: "the run was cut short" for name in unmeasured}
         lines = [INTRODUCTION, *conditions(options, tools, results, load), *speed_tables(results, waiting | skipped)]
-        lines += ["", "## The marks", *marks_table(marks), *start]
+        lines += ["", "## The marks", *marks_table(marks), "", "## Where another one is ahead", "", WHY]
+        lines += [*behind_table(results), *start]
         text = "\n".join(lines) + "\n"
         if options.write:
             options.write.write_text(text)
