@@ -33,10 +33,6 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[2]
 PEERS = pathlib.Path(__file__).parent / "speed"
-sys.path.insert(0, str(PEERS))
-
-import terraform_door  # noqa: E402
-
 LATENCIES = [0, 50, 250, 2000]
 # Nobody has that, but it drowns the noise of a busy machine in the slope. Once for each tool, and not for Terraform.
 FAR = 2000
@@ -151,14 +147,13 @@ class Terraform(Tool):
 
     def prepare(self, folder, sandbox, parameters):
         super().prepare(folder, sandbox, parameters)
-        door = terraform_door.opened(sandbox.endpoint)
         shutil.copy(PEERS / "main.tf", folder)
         del self.environment["AWS_ENDPOINT_URL"]
         if self.plugins:
             (folder / "rc").write_text(f'provider_installation {{ filesystem_mirror {{ path = "{self.plugins}" }} }}\n')
             self.environment["TF_CLI_CONFIG_FILE"] = str(folder / "rc")
         self.jobs = {job: [*command, f"-var=workers={WORKERS[job]}", f"-var=parameters={parameters}",
-                           f"-var=endpoint={door}", "-var=name=bench"] for job, command in self.plain.items()}
+                           f"-var=endpoint={sandbox.endpoint}", "-var=name=bench"] for job, command in self.plain.items()}
         output([self.binary, "init", "-input=false", "-no-color"], cwd=folder, env=os.environ | self.environment)
         versions = json.loads(output([self.binary, "version", "-json"], cwd=folder))["provider_selections"]
         self.version = f"{self.version.split(',')[0]}, AWS provider {next(iter(versions.values()))}"
@@ -401,8 +396,7 @@ about 20 MB can be seen.
 What differs in the job: spotctl ranks every GPU type in every zone by price, looks at the quotas first, makes a twin
 of the template, and lists resources in `status`; the others take a fixed type in a fixed zone and do none of that.
 Terraform cannot be told not to wait: its `up` ends when the worker runs, its `down` when it is gone, both looked for
-at its provider's own pace of ten seconds, so the slopes of these are rough; its `status` is `plan`. It speaks through
-`terraform_door.py`, which leaves out parameters at their defaults that the sandbox does not know. A `destroy` without
+at its provider's own pace of ten seconds, so the slopes of these are rough; its `status` is `plan`. A `destroy` without
 workers holds two seconds in which spotctl looks whether an `up` that was killed a moment ago launched something; one
 with a worker waits until it is gone, which takes the sandbox two seconds and the waiter of the AWS CLI and boto3
 fifteen.

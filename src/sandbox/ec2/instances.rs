@@ -324,6 +324,7 @@ pub fn describe_attribute(call: &mut Call<'_>, input: &Query) -> Result<Vec<Elem
         "userData" => node("userData", maybe("value", data.user_data.as_deref()).into_iter().collect()),
         "instanceInitiatedShutdownBehavior" => value(&attribute, data.shutdown_behavior.as_deref().unwrap_or("stop")),
         "disableApiTermination" => value(&attribute, &(data.disable_api_termination == Some(true)).to_string()),
+        "disableApiStop" => value(&attribute, &(data.disable_api_stop == Some(true)).to_string()),
         "ebsOptimized" => value(&attribute, &(data.ebs_optimized == Some(true)).to_string()),
         "instanceType" => value(&attribute, data.instance_type.as_deref().unwrap_or_default()),
         "sourceDestCheck" => value(&attribute, "true"),

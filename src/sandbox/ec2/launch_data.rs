@@ -56,7 +56,8 @@ fn parse_common(input: &Query, too_long: &str) -> Result<LaunchData, AwsError> {
         interfaces: input.structures("NetworkInterface").into_iter().map(interface).collect::<Result<_, _>>()?,
         security_groups: input.list("SecurityGroupId"),
         security_group_names: input.list("SecurityGroup"),
-        zone: placement.and_then(|placement| placement.optional("AvailabilityZone")),
+        // Empty is AWS's choice, as some clients say it.
+        zone: placement.and_then(|placement| placement.optional("AvailabilityZone")).filter(|zone| !zone.is_empty()),
         tenancy: placement.and_then(|placement| placement.optional("Tenancy")),
         metadata: metadata(input)?,
         market: market(input)?,
@@ -64,8 +65,22 @@ fn parse_common(input: &Query, too_long: &str) -> Result<LaunchData, AwsError> {
         monitoring: input.structure("Monitoring").map_or(Ok(None), |monitoring| monitoring.boolean("Enabled"))?,
         ebs_optimized: input.boolean("EbsOptimized")?,
         disable_api_termination: input.boolean("DisableApiTermination")?,
+        disable_api_stop: input.boolean("DisableApiStop")?,
     };
+    no_hibernation(input)?;
     Ok(data)
+}
+
+/// Clients say that they do not want it; that somebody does is not modelled.
+fn no_hibernation(input: &Query) -> Result<(), AwsError> {
+    let options = input.structure("HibernationOptions");
+    match options.map_or(Ok(None), |options| options.boolean("Configured"))? {
+        Some(true) => Err(AwsError::new(
+            "UnsupportedHibernationConfiguration",
+            "This sandbox does not model instances that hibernate.",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// 16 KB before base64.
@@ -232,6 +247,7 @@ pub fn merge(template: &LaunchData, request: &LaunchData) -> LaunchData {
         monitoring: flag(|data| data.monitoring),
         ebs_optimized: flag(|data| data.ebs_optimized),
         disable_api_termination: flag(|data| data.disable_api_termination),
+        disable_api_stop: flag(|data| data.disable_api_stop),
     }
 }
 
@@ -284,6 +300,7 @@ pub fn to_xml(data: &LaunchData) -> Element {
     parts.extend(maybe("instanceInitiatedShutdownBehavior", data.shutdown_behavior.as_ref()));
     parts.extend(maybe("ebsOptimized", data.ebs_optimized));
     parts.extend(maybe("disableApiTermination", data.disable_api_termination));
+    parts.extend(maybe("disableApiStop", data.disable_api_stop));
     parts.extend(data.monitoring.map(|enabled| node("monitoring", vec![leaf("enabled", enabled)])));
     let mut placement = Vec::new();
     placement.extend(maybe("availabilityZone", data.zone.as_ref()));

@@ -187,6 +187,9 @@ pub struct LaunchData {
     pub ebs_optimized: Option<bool>,
     /// Termination protection.
     pub disable_api_termination: Option<bool>,
+    /// The same of being stopped.
+    #[serde(default)] // A state of an older version lacks what came later.
+    pub disable_api_stop: Option<bool>,
 }
 
 /// One block device mapping.

@@ -37,6 +37,7 @@ fn what_parameter_store_would_refuse_is_refused() {
         (json!({"Name": "/a/b", "Value": "x", "Type": "Text"}), "ValidationException"),
         (json!({"Name": "/a/b", "Value": "x", "Type": "String", "KeyId": "alias/k"}), "ValidationException"),
         (json!({"Name": "/a/b", "Value": "x", "Type": "String", "Unknown": 1}), "ValidationException"),
+        (json!({"Name": "/a/b", "Value": "x", "Type": "String", "AllowedPattern": "^x$"}), "ValidationException"),
         (json!({"Name": "a/b", "Value": "x", "Type": "String"}), "ValidationException"),
         (json!({"Name": "/ssm/b", "Value": "x", "Type": "String"}), "ValidationException"),
         (json!({"Name": "awsome", "Value": "x", "Type": "String"}), "ValidationException"),
@@ -51,6 +52,8 @@ fn what_parameter_store_would_refuse_is_refused() {
         assert_eq!(ask(&mut world, "PutParameter", &body), Err(wanted.to_owned()), "{body}");
     }
     put(&mut world, "/a/AWS_REGION", "x", "String");
+    let without = json!({"Name": "/a/c", "Value": "x", "Type": "String", "AllowedPattern": ""});
+    assert!(ask(&mut world, "PutParameter", &without).is_ok(), "an empty pattern is none");
     assert_eq!(ask(&mut world, "GetParameterHistory", &json!({"Name": "/a/old"})), Err("InvalidAction".to_owned()));
 }
 

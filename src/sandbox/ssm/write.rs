@@ -28,6 +28,7 @@ pub(super) struct Put {
     tags: Vec<Tag>,
     tier: Option<String>,
     data_type: Option<String>,
+    allowed_pattern: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,6 +112,10 @@ fn check_form(input: &Put) -> Result<(), AwsError> {
             "Invalid request: tags and overwrite can't be used together. To create a parameter with tags, please remove \
              overwrite flag. To update tags for an existing parameter, please use AddTagsToResource or RemoveTagsFromResource.",
         ));
+    }
+    // Empty is none, as some clients say it.
+    if input.allowed_pattern.as_deref().is_some_and(|pattern| !pattern.is_empty()) {
+        return Err(validation("AllowedPattern: this sandbox holds no value to a pattern."));
     }
     if input.value.is_empty() {
         return Err(validation(

@@ -50,6 +50,8 @@ def test_an_instance_lives_and_its_request_with_it(ec2, launch, refused, cli):
         InstanceId=one["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
     )
     assert end["InstanceInitiatedShutdownBehavior"]["Value"] == "stop"
+    stop = ec2.describe_instance_attribute(InstanceId=one["InstanceId"], Attribute="disableApiStop")
+    assert stop["DisableApiStop"] == {"Value": False}
     ended = ec2.terminate_instances(InstanceIds=[one["InstanceId"]])["TerminatingInstances"][0]
     assert ended["CurrentState"]["Name"] == "shutting-down"
     until(lambda: state(ec2, one["InstanceId"]) == "terminated")

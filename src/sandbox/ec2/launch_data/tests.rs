@@ -84,7 +84,7 @@ fn a_launch_wins_field_by_field_and_replaces_an_interface_and_a_kind_s_tags_whol
 #[test]
 fn every_field_of_a_template_is_written_back() {
     let input = "ImageId=ami-1&InstanceType=g5.xlarge&IamInstanceProfile.Name=worker&KeyName=k&UserData=IyE%3D\
-                 &InstanceInitiatedShutdownBehavior=terminate&EbsOptimized=true&DisableApiTermination=false\
+                 &InstanceInitiatedShutdownBehavior=terminate&EbsOptimized=true&DisableApiTermination=false&DisableApiStop=false\
                  &Monitoring.Enabled=true&Placement.AvailabilityZone=us-east-1a&Placement.Tenancy=default\
                  &MetadataOptions.HttpEndpoint=enabled&MetadataOptions.HttpTokens=required\
                  &MetadataOptions.HttpPutResponseHopLimit=2&MetadataOptions.InstanceMetadataTags=disabled\

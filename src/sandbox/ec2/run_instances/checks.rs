@@ -281,11 +281,11 @@ pub(super) fn options(data: &LaunchData) -> Result<(), AwsError> {
         }
         (_, other) => return bad("instanceInterruptionBehavior", other),
     }
-    if data.disable_api_termination == Some(true) {
-        return Err(AwsError::new(
-            "UnsupportedOperation",
-            "The 'disableApiTermination' attribute is not supported for Spot Instances.",
-        ));
+    let protections =
+        [("disableApiTermination", data.disable_api_termination), ("disableApiStop", data.disable_api_stop)];
+    if let Some((name, _)) = protections.into_iter().find(|(_, said)| *said == Some(true)) {
+        let message = format!("The '{name}' attribute is not supported for Spot Instances.");
+        return Err(AwsError::new("UnsupportedOperation", message));
     }
     Ok(())
 }

@@ -147,7 +147,11 @@ fn every_part_of_a_launch_is_checked_with_aws_s_code() {
             "TagSpecification.1.ResourceType=spot-instances-request&TagSpecification.1.Tag.1.Key=a",
             "InvalidParameterCombination",
         ),
+        ("HibernationOptions.Configured=true", "UnsupportedHibernationConfiguration"),
+        ("DisableApiStop=true&InstanceMarketOptions.MarketType=spot", "UnsupportedOperation"),
         ("DryRun=true", "DryRunOperation"),
+        // What clients say at its default is no wish.
+        ("HibernationOptions.Configured=false&Placement.AvailabilityZone=&DryRun=true", "DryRunOperation"),
         ("InstanceType=p4de.24xlarge&Placement.AvailabilityZone=us-east-1a", "Unsupported"),
         ("InstanceType=g4dn.4xlarge", "VcpuLimitExceeded"),
         ("InstanceType=g4dn.4xlarge&InstanceMarketOptions.MarketType=spot", "MaxSpotInstanceCountExceeded"),
