@@ -442,14 +442,11 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, observed: &Observed) -> 
     let name = names::role(stack, &cloud.region);
     let ours = owned(observed);
     let from_profile = async {
-        let Some(profile) = observed.profile.as_ref().filter(|_| ours.contains(&Kind::InstanceProfile)) else {
-            return Ok(());
-        };
-        for role in &profile.roles {
+        let profile = observed.profile.as_ref().filter(|_| ours.contains(&Kind::InstanceProfile));
+        for role in profile.iter().flat_map(|profile| &profile.roles) {
             remove_from_profile(cloud, &name, role).await?;
         }
-        let request = cloud.iam.delete_instance_profile().instance_profile_name(&name);
-        gone(call("DeleteInstanceProfile", request.send()).await, &format!("deleting the instance profile `{name}`"))
+        Ok(())
     };
     let policies = async {
         let Some(role) = observed.role.as_ref().filter(|_| ours.contains(&Kind::Role)) else { return Ok(()) };
@@ -457,13 +454,25 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, observed: &Observed) -> 
         inline.extend(role.policy.as_ref().map(|_| names::POLICY.to_owned()));
         strip(cloud, &name, &inline, &role.attached).await
     };
-    let (profile, policies) = futures::join!(from_profile, policies);
-    profile.and(policies)?;
-    if ours.contains(&Kind::Role) {
+    let (emptied, stripped) = futures::join!(from_profile, policies);
+    emptied.and(stripped)?;
+    // Neither needs the other to be gone: only that the one is not in the other.
+    let profile = async {
+        if !ours.contains(&Kind::InstanceProfile) {
+            return Ok(());
+        }
+        let request = cloud.iam.delete_instance_profile().instance_profile_name(&name);
+        gone(call("DeleteInstanceProfile", request.send()).await, &format!("deleting the instance profile `{name}`"))
+    };
+    let role = async {
+        if !ours.contains(&Kind::Role) {
+            return Ok(());
+        }
         let request = cloud.iam.delete_role().role_name(&name);
-        gone(call("DeleteRole", request.send()).await, &format!("deleting the role `{name}`"))?;
-    }
-    Ok(())
+        gone(call("DeleteRole", request.send()).await, &format!("deleting the role `{name}`"))
+    };
+    let (profile, role) = futures::join!(profile, role);
+    profile.and(role)
 }
 
 #[cfg(test)]
