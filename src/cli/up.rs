@@ -138,7 +138,8 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     match attempt(context, args, state, Trust::Kept).await {
         Err(error) if is_image_gone(&error) => {
             // The one thing that the template cannot tell of its image. Whatever was launched before is found again.
-            context.ui.warn("the pinned image is gone; looking for another");
+            let pinned = state.known.as_ref().and_then(|(seen, _)| seen.templates.spot.as_ref()?.image.as_deref());
+            context.ui.warn(&format!("the pinned image {} is gone; looking for another", pinned.unwrap_or_default()));
             attempt(context, args, state, Trust::Nothing).await
         }
         done => done,
