@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a cold build costs, and what each dependency has in it.
 
-    python3 tests/bench/build.py [--release] [--target DIR] [--write RESULTS.md]
+    python3 tests/bench/build.py [--release] [--target DIR] [--write tests/bench/RESULTS.md]
 
 Builds the program once into an empty target directory, with this file as Cargo's `RUSTC_WRAPPER`, so CPU seconds and peak
 memory of each compiler are the kernel's own (`wait4`); build scripts' run times are read from `cargo build --timings`.
@@ -19,6 +19,8 @@ import sys
 import tempfile
 import threading
 import time
+
+import results
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LOG = "SPOTCTL_BENCH_BUILD_LOG"
@@ -138,7 +140,7 @@ def main() -> None:
         binary = target / ("release" if options.release else "debug") / "spotctl"
         table = report(options.release, wall, memory.peak, lines, runs, binary.stat().st_size)
     if options.write:
-        options.write.write_text(table, encoding="utf-8")
+        results.write(options.write, "build", table)
     else:
         print(table, end="")
 
@@ -164,9 +166,16 @@ def report(release, wall, peak, lines, runs, size) -> str:
     rows.sort(reverse=True)
     rustc = subprocess.check_output(["rustc", "--version"], text=True).split()[1]
     out = [
+        "# A cold build, and what each dependency has in it",
+        "",
+        results.conditions(f"rustc {rustc}; crates downloaded before"),
+        "",
+        "CPU is the compilers' and the build scripts'. What goes with a dependency is what would not be compiled without "
+        "it: the packages that only it leads to.",
+        "",
         f"| `cargo build{' --release' if release else ''}`, cold | |",
         "|---|---|",
-        f"| wall, {os.cpu_count()} cores, rustc {rustc} | {wall:.0f} s |",
+        f"| wall | {wall:.0f} s |",
         f"| CPU, compilers and build scripts | {total:.0f} s |",
         f"| of it spotctl itself | {cost({root}):.0f} s |",
         f"| packages | {len(everything)} |",

@@ -15,12 +15,10 @@ filesystem mirror).
 import argparse
 import collections
 import concurrent.futures
-import datetime
 import functools
 import json
 import os
 import pathlib
-import platform
 import shutil
 import signal
 import statistics
@@ -30,6 +28,8 @@ import tempfile
 import threading
 import time
 import urllib.request
+
+import results as results_file
 
 ROOT = pathlib.Path(__file__).parents[2]
 PEERS = pathlib.Path(__file__).parent / "speed"
@@ -368,24 +368,18 @@ def found_tools(options):
 
 
 def conditions(options, tools, results, load):
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{tool.name} {tool.version}" for tool in tools)
     runs = ", ".join(f"{name} {max(len(rows) for job in found.values() for rows in job.values())}"
                      for name, found in results.items() if found)
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return [
-        f"{now:%d %B %Y}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python "
-        f"{platform.python_version()}; {versions}; {options.build} of spotctl, which is the sandbox too; medians of so "
-        f"many runs: {runs}{', all tools at once' if options.at_once else ''}; load average {load[0]:.1f} before and "
-        f"{os.getloadavg()[0]:.1f} after"
-        + (f"; {options.note}" if options.note else "") + ".",
-    ]
+    what = (f"{versions}; {options.build} of spotctl, which is the sandbox too; medians of so many runs: {runs}"
+            f"{', all tools at once' if options.at_once else ''}" + (f"; {options.note}" if options.note else ""))
+    return [results_file.conditions(what, load)]
 
 
 INTRODUCTION = """\
-# What speed.py measured
+# Speed, beside the AWS CLI, boto3 and Terraform
 
-Written by `tests/bench/speed.py --write`; do not edit. Every tool does the same jobs on the same served sandbox, on
+Every tool does the same jobs on the same served sandbox, on
 one machine in one run. The latency is the sandbox's, for each call; connections are on the loopback and without TLS,
 whose handshakes with the real AWS cost the AWS CLI most, which opens a connection for each call. Sequential round
 trips are the slope of the wall time over the latency (least squares over the fastest run at each latency, since other
@@ -471,7 +465,7 @@ def main():
         lines += [*behind_table(results), *start]
         text = "\n".join(lines) + "\n"
         if options.write:
-            options.write.write_text(text)
+            results_file.write(options.write, "speed", text)
         return text
 
     def work(tool):
