@@ -92,7 +92,7 @@ impl Store {
             let written = if is_small {
                 self.write_whole(&mut known, &mut world)
             } else {
-                self.append(&mut known, delta.to_string() + "\n")
+                self.append(&mut known, &(delta.to_string() + "\n"))
             };
             if let Err(error) = written {
                 // Whatever is there now is read again.
@@ -139,7 +139,7 @@ impl Store {
         Ok(())
     }
 
-    fn append(&self, known: &mut Known, line: String) -> io::Result<()> {
+    fn append(&self, known: &mut Known, line: &str) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(self.journal(&known.world))?;
         // What somebody was killed over lies behind the last whole line.
         file.set_len(known.journal)?;

@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_was_told_makes_the_old_into_the_new() {
         let states = [
-            r#"{}"#,
+            "{}",
             r#"{"a": {"x": "1", "y": null}, "b": {}}"#,
             r#"{"a": {"x": "2"}, "b": {"z": null}}"#,
             r#"{"b": {"z": "3"}, "c": {"x": "1"}, "d": {}}"#,
