@@ -54,7 +54,7 @@ pub struct Sandbox {
 
 #[derive(Debug)]
 enum Home {
-    File(Store),
+    File(Box<Store>),
     /// With the time it began, and tokio's clock then: where that one is paused, buckets fill and instances boot as it goes.
     Memory(Box<Mutex<World>>, (Timestamp, tokio::time::Instant)),
 }
@@ -81,7 +81,7 @@ impl Sandbox {
         }
         let store = Store::new(state);
         store.change(|_| ())?;
-        Ok(Self { home: Arc::new(Home::File(store)) })
+        Ok(Self { home: Arc::new(Home::File(Box::new(store))) })
     }
 
     /// A sandbox that is gone when it is dropped.
