@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState, Volume};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::{ec2_tags, pairs};
-use crate::cloud::{Cloud, call, pages, poll};
+use crate::cloud::{A_PAGE, Cloud, call, each_page, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::cost::Disk;
 use crate::decide::names::{self, Market};
@@ -23,9 +23,6 @@ use crate::market::filter;
 use crate::spec::{Gib, WorkerName};
 
 pub mod launch;
-
-/// As many as AWS shows on one page. Without a number it shows all of them at once, and throttles that harder.
-const A_PAGE: i32 = 1000;
 
 /// All workers of the stack that AWS still knows, in the order of their launch.
 ///
@@ -56,17 +53,16 @@ async fn read_all(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<Worker>>
 /// Each with the name of its stack, in the order of their launch.
 async fn read_pages(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<(String, Worker)>> {
     let request = cloud.ec2.describe_instances().filters(by);
-    let found = pages("DescribeInstances", request.into_paginator().page_size(A_PAGE).send())
-        .await
-        .map_err(|failure| failure.doing(doing))?;
-    let reservations = found.iter().flat_map(|page| page.reservations());
-    let instances = reservations.flat_map(aws_sdk_ec2::types::Reservation::instances);
-    let mut workers: Vec<(String, Worker)> = instances
-        .filter_map(|instance| {
+    let mut workers: Vec<(String, Worker)> = Vec::new();
+    each_page("DescribeInstances", request.into_paginator().page_size(A_PAGE).send(), |page| {
+        let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
+        workers.extend(instances.filter_map(|instance| {
             let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
             Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
-        })
-        .collect();
+        }));
+    })
+    .await
+    .map_err(|failure| failure.doing(doing))?;
     workers.sort_by(|(_, a), (_, b)| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
     Ok(workers)
 }
@@ -123,25 +119,28 @@ pub async fn disks(cloud: &Cloud, stack: Option<&WorkerName>) -> Result<BTreeMap
         None => filter("tag-key", [names::TAG_STACK]),
     };
     let request = cloud.ec2.describe_volumes().filters(by);
-    let found = pages("DescribeVolumes", request.into_paginator().send())
-        .await
-        .map_err(|failure| failure.doing("looking for the workers' volumes"))?;
     let mut disks: BTreeMap<String, Vec<Disk>> = BTreeMap::new();
-    for volume in found.iter().flat_map(|page| page.volumes()) {
-        let size = volume.size().and_then(|size| u32::try_from(size).ok()).map(Gib);
-        let (Some(kind), Some(size)) = (volume.volume_type(), size) else { continue };
-        let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
-        let disk = Disk {
-            kind: kind.as_str().to_owned(),
-            size,
-            iops: number(volume.iops()),
-            throughput: number(volume.throughput()),
-        };
-        for instance in volume.attachments().iter().filter_map(|attachment| attachment.instance_id()) {
-            disks.entry(instance.to_owned()).or_default().push(disk.clone());
+    each_page("DescribeVolumes", request.into_paginator().page_size(A_PAGE).send(), |page| {
+        for volume in page.volumes() {
+            let Some(disk) = disk(volume) else { continue };
+            for instance in volume.attachments().iter().filter_map(|attachment| attachment.instance_id()) {
+                disks.entry(instance.to_owned()).or_default().push(disk.clone());
+            }
         }
-    }
+    })
+    .await
+    .map_err(|failure| failure.doing("looking for the workers' volumes"))?;
     Ok(disks)
+}
+
+fn disk(volume: &Volume) -> Option<Disk> {
+    let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
+    Some(Disk {
+        kind: volume.volume_type()?.as_str().to_owned(),
+        size: Gib(number(volume.size())?),
+        iops: number(volume.iops()),
+        throughput: number(volume.throughput()),
+    })
 }
 
 /// The same as a courtesy: where it is not allowed or does not answer, what a worker costs is not known, and nothing fails.

@@ -26,8 +26,8 @@ pub mod shared;
 
 use delta::Part;
 
-/// Up to so many bytes a state is small.
-const SMALL: u64 = 256 * 1024;
+/// Up to so many bytes a state is small: that of a dozen workers is, each with its user data.
+const SMALL: u64 = 512 * 1024;
 
 /// The files, and what this process has read of them.
 #[derive(Debug)]

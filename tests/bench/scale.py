@@ -124,6 +124,11 @@ def status(account, count):
     return account.run("status"), looked_at(count // 25)
 
 
+def status_of_all(account, count):
+    account.launch(count, STACK)
+    return account.run("status"), looked_at(count)
+
+
 def every_region(account, count, lifetime="8h"):
     """The account's instances, spread evenly."""
     account.sandbox.ask("set", "regions 17")
@@ -195,6 +200,7 @@ def destroy(account, count):
 # What is done, of how many at most, and whether they stand in the `.env`.
 JOBS = {
     "`status`: instances in the account, every 25th of the stack": (status, 5000, False),
+    "`status`: workers, all of the stack": (status_of_all, 5000, False),
     "`status --stacks --regions all`: instances in 17 regions": (stacks, 5000, False),
     "`reap --all --regions all`: instances in 17 regions, all past their expiry": (reap, 5000, False),
     "`down --no-wait`: workers": (down, 1000, False),
