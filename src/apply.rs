@@ -29,7 +29,7 @@ use crate::plan::{Observed, Plan, is_fresh};
 use crate::resource::launch_template::Ready;
 use crate::resource::worker::launch::{Order, Watch, launch, reject_pool};
 use crate::resource::{
-    Kind, Making, is_undecided, launch_template, launchers, parameters, role, security_group, worker,
+    Kind, Making, by_subject, is_undecided, launch_template, launchers, parameters, role, security_group, worker,
 };
 use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
@@ -123,9 +123,11 @@ impl Run<'_> {
     /// Updates are in the journal when all is done; what was created is there already.
     fn record(&self, plan: &Plan) {
         let known = self.journal.changes();
-        let missing = plan.changes.iter().filter(|change| {
-            change.is_needed() && !known.iter().any(|done| done.kind == change.kind && done.name == change.name)
-        });
+        let known = by_subject(&known);
+        let missing = plan
+            .changes
+            .iter()
+            .filter(|change| change.is_needed() && !known.contains_key(&(change.kind, change.name.as_str())));
         missing.cloned().for_each(|change| self.journal.changed(change));
     }
 
@@ -165,7 +167,7 @@ impl Run<'_> {
                 self.journal.launching(result.as_ref().is_err_and(is_undecided));
                 let new = narrator.finish();
                 awaited.extend(new.iter().map(|worker| worker.id.clone()));
-                workers.retain(|known| !new.iter().any(|worker| worker.id == known.id));
+                workers.retain(without(&new));
                 workers.extend(new);
                 result?;
             }
@@ -178,9 +180,9 @@ impl Run<'_> {
                 (Some(worker), mut now) => {
                     awaited.remove(&worker.id);
                     // What was launched and does not show itself yet holds its slot all the same.
-                    let unseen = workers.into_iter().filter(|known| awaited.contains(&known.id));
-                    let unseen: Vec<Worker> =
-                        unseen.filter(|known| !now.iter().any(|seen| seen.id == known.id)).collect();
+                    let mut unseen = workers;
+                    unseen.retain(|known| awaited.contains(&known.id));
+                    unseen.retain(without(&now));
                     now.extend(unseen);
                     let reason = worker.state_reason.clone().unwrap_or_default();
                     let kind = match classify_end(&reason) {
@@ -309,6 +311,12 @@ pub struct Wait {
     pub count: u32,
     /// How long.
     pub limit: Duration,
+}
+
+/// Whether a worker is none of these.
+fn without(others: &[Worker]) -> impl Fn(&Worker) -> bool {
+    let others: BTreeSet<&str> = others.iter().map(|worker| worker.id.as_str()).collect();
+    move |worker| !others.contains(worker.id.as_str())
 }
 
 /// Tells the journal and the terminal what the launch does.

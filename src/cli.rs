@@ -40,6 +40,9 @@ mod status;
 mod up;
 mod why;
 
+#[cfg(test)]
+mod scale;
+
 use context::Context;
 
 /// Turns an AWS Spot GPU worker on and off.

@@ -26,7 +26,7 @@ pub mod poll;
 pub mod retry;
 
 use call::DateOf;
-pub use call::{Failure, call, pages};
+pub use call::{A_PAGE, Failure, call, each_page, pages};
 use retry::{Deadline, Policy};
 
 /// How long a connection may take to come about.

@@ -1,5 +1,6 @@
 //! What a run has done so far. A command that fails, times out or is killed says from this what exists now.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::decide::workers::Worker;
@@ -15,8 +16,19 @@ pub struct Journal(Mutex<Entries>);
 struct Entries {
     changes: Vec<Change>,
     asked: Vec<Change>,
-    workers: Vec<(Worker, Option<Usd>)>,
+    /// By id: which of them it was, the worker, its price.
+    workers: BTreeMap<String, (usize, Worker, Option<Usd>)>,
+    launched: usize,
     launching: bool,
+}
+
+impl Entries {
+    /// The workers in the order in which they were launched, or last looked at.
+    fn in_order(&self) -> Vec<(Worker, Option<Usd>)> {
+        let mut workers: Vec<_> = self.workers.values().collect();
+        workers.sort_by_key(|(place, ..)| *place);
+        workers.into_iter().map(|(_, worker, price)| (worker.clone(), *price)).collect()
+    }
 }
 
 impl Journal {
@@ -45,14 +57,15 @@ impl Journal {
     pub fn launched(&self, worker: &Worker, price: Option<Usd>) {
         let mut entries = self.entries();
         // A later look knows the state better, an earlier one the price.
-        let known = entries.workers.iter().find(|(known, _)| known.id == worker.id).and_then(|(_, price)| *price);
-        entries.workers.retain(|(known, _)| known.id != worker.id);
-        entries.workers.push((worker.clone(), price.or(known)));
+        let known = entries.workers.get(&worker.id).and_then(|(_, _, price)| *price);
+        entries.launched += 1;
+        let entry = (entries.launched, worker.clone(), price.or(known));
+        entries.workers.insert(worker.id.clone(), entry);
     }
 
     /// A worker that was launched has ended.
     pub fn ended(&self, id: &str) {
-        self.entries().workers.retain(|(known, _)| known.id != id);
+        self.entries().workers.remove(id);
     }
 
     /// Whether a launch is under way, whose answer may get lost when the command is killed.
@@ -72,16 +85,16 @@ impl Journal {
 
     /// Every worker launched so far and not ended since.
     pub fn workers(&self) -> Vec<(Worker, Option<Usd>)> {
-        self.entries().workers.clone()
+        self.entries().in_order()
     }
 
     /// What a failed command leaves behind: everything it made, and what it may have made.
     pub fn leftovers(&self) -> Vec<Leftover> {
         let entries = self.entries();
-        let workers = entries.workers.iter().map(|(worker, price)| Leftover {
+        let workers = entries.in_order().into_iter().map(|(worker, price)| Leftover {
             kind: "instance".to_owned(),
-            id: worker.id.clone(),
-            usd_per_hour: *price,
+            id: worker.id,
+            usd_per_hour: price,
         });
         let made = entries.changes.iter().filter(|change| matches!(change.action, Action::Create | Action::Replace));
         workers.chain(made.chain(&entries.asked).map(Change::leftover)).collect()

@@ -4,6 +4,8 @@
 //! What does not carry the stack's tag is not ours: it is never changed or removed, and a name taken by such a thing is an
 //! error that says how to adopt it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::decide::classify::{Class, classify};
@@ -97,6 +99,12 @@ pub struct Change {
     pub action: Action,
     /// Why.
     pub reason: String,
+}
+
+/// Changes by what they are about; of two about the same the first.
+#[must_use]
+pub fn by_subject(changes: &[Change]) -> BTreeMap<(Kind, &str), &Change> {
+    changes.iter().rev().map(|change| ((change.kind, change.name.as_str()), change)).collect()
 }
 
 impl Change {

@@ -6,13 +6,13 @@
 //! (client tokens, spot requests, quotas, capacity), its prices are made up. It is strict: an operation or a parameter that
 //! it does not know is an error, never silently ignored.
 //!
-//! State lies in one JSON file. Each request locks, loads, answers, stores and unlocks, so that processes side by side see
-//! one account; time moves by the clock, so nothing has to run in between.
+//! State lies in a file that processes side by side share (see [`store`]); time moves by the clock, so nothing has to run in
+//! between.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,23 +36,25 @@ pub mod service_quotas;
 mod signature;
 pub mod sqs;
 pub mod ssm;
+pub mod store;
 pub mod sts;
 pub mod weather;
 pub mod wire;
 pub mod world;
 
+use store::Store;
 use weather::{Fault, Weather, WeatherError};
 use world::World;
 
 /// The embedded AWS. Clones share one state.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
-    store: Arc<Store>,
+    home: Arc<Home>,
 }
 
 #[derive(Debug)]
-enum Store {
-    File(PathBuf),
+enum Home {
+    File(Box<Store>),
     /// With the time it began, and tokio's clock then: where that one is paused, buckets fill and instances boot as it goes.
     Memory(Box<Mutex<World>>, (Timestamp, tokio::time::Instant)),
 }
@@ -77,14 +79,15 @@ impl Sandbox {
         if let Some(folder) = state.parent() {
             fs::create_dir_all(folder)?;
         }
-        load(&state)?;
-        Ok(Self { store: Arc::new(Store::File(state)) })
+        let store = Store::new(state);
+        store.change(|_| ())?;
+        Ok(Self { home: Arc::new(Home::File(Box::new(store))) })
     }
 
     /// A sandbox that is gone when it is dropped.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { store: Arc::new(Store::Memory(Box::default(), (Timestamp::now(), tokio::time::Instant::now()))) }
+        Self { home: Arc::new(Home::Memory(Box::default(), (Timestamp::now(), tokio::time::Instant::now()))) }
     }
 
     /// Forgets everything.
@@ -175,24 +178,17 @@ impl Sandbox {
 
     /// The clock that the weather may set wrong.
     fn clock(&self) -> Timestamp {
-        match &*self.store {
-            Store::File(_) => Timestamp::now(),
-            Store::Memory(_, (began, then)) => began.saturating_add(then.elapsed()).unwrap_or(*began),
+        match &*self.home {
+            Home::File(_) => Timestamp::now(),
+            Home::Memory(_, (began, then)) => began.saturating_add(then.elapsed()).unwrap_or(*began),
         }
     }
 
     /// Runs `change` alone on the state.
     fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> io::Result<T> {
-        match &*self.store {
-            Store::Memory(world, _) => Ok(change(&mut world.lock().unwrap_or_else(PoisonError::into_inner))),
-            Store::File(path) => {
-                let lock = File::create(path.with_extension("lock"))?;
-                lock.lock()?;
-                let mut world = load(path)?;
-                let result = change(&mut world);
-                store(path, &world)?;
-                Ok(result)
-            }
+        match &*self.home {
+            Home::Memory(world, _) => Ok(change(&mut world.lock().unwrap_or_else(PoisonError::into_inner))),
+            Home::File(store) => store.change(change),
         }
     }
 }
@@ -210,21 +206,4 @@ fn dated(mut reply: Reply, now: Timestamp) -> Reply {
 #[expect(clippy::disallowed_methods, reason = "the sandbox's latency is the network, not a wait of spotctl's")]
 async fn wait(latency: Duration) {
     tokio::time::sleep(latency).await;
-}
-
-fn load(path: &Path) -> io::Result<World> {
-    match fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} is no sandbox's state: {error}", path.display()))
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(World::default()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whole or not at all: a killed process leaves the old state or the new one.
-fn store(path: &Path, world: &World) -> io::Result<()> {
-    let next = path.with_extension("next");
-    fs::write(&next, serde_json::to_vec(world)?)?;
-    fs::rename(next, path)
 }

@@ -62,10 +62,12 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         });
         let _ = look.await?;
     }
-    if let Some(unknown) = only.iter().find(|id| !workers.iter().any(|worker| worker.id == **id)) {
+    let known: BTreeSet<&str> = workers.iter().map(|worker| worker.id.as_str()).collect();
+    if let Some(unknown) = only.iter().find(|id| !known.contains(id.as_str())) {
         return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
             .hint(format!("its workers: spotctl status --name {stack}")));
     }
+    let only: BTreeSet<&String> = only.iter().collect();
     let is_meant = |worker: &&Worker| !worker.state.is_over() && (only.is_empty() || only.contains(&worker.id));
     let meant: Vec<&Worker> = workers.iter().filter(is_meant).collect();
     let ids: Vec<&str> = meant.iter().map(|worker| worker.id.as_str()).collect();
@@ -197,11 +199,7 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Re
     };
     let values = async {
         let names: Vec<String> = names.into_iter().collect();
-        parameters::delete(cloud, &names).await?;
-        for name in &names {
-            deleted(Kind::Parameter, name, None);
-        }
-        Ok::<_, Error>(())
+        parameters::delete(cloud, &names, |name| deleted(Kind::Parameter, name, None)).await
     };
     // Nobody can launch from the template any more; what was launched until now is ended before its role goes.
     templates.await?;

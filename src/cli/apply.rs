@@ -6,6 +6,7 @@ use crate::apply::Run;
 use crate::error::Result;
 use crate::plan::Wants;
 use crate::report::foundation::Apply;
+use crate::resource::by_subject;
 
 /// How far a change may go; shared by `plan`, `apply` and `up`.
 #[derive(Debug, clap::Args)]
@@ -59,12 +60,9 @@ async fn work(context: &Context, wants: &Wants, report: &mut Apply) -> Result<u8
     let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
     Box::pin(run.foundation(&plan, &observed)).await?;
     let done = context.journal.changes();
-    report.changes = plan
-        .changes
-        .iter()
-        .map(|planned| {
-            done.iter().find(|done| done.kind == planned.kind && done.name == planned.name).unwrap_or(planned).clone()
-        })
-        .collect();
+    let done = by_subject(&done);
+    let happened =
+        plan.changes.iter().map(|planned| *done.get(&(planned.kind, planned.name.as_str())).unwrap_or(&planned));
+    report.changes = happened.cloned().collect();
     Ok(0)
 }

@@ -1,5 +1,6 @@
 //! `spotctl down`: ends the workers and waits until they are gone.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Outcome;
@@ -46,7 +47,8 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
 /// What was ended, and what it has cost.
 pub(super) fn ended(report: &mut Down, done: apply::Downed) {
     if let Some((workers, now, ledger)) = done.ended {
-        let told = workers.iter().filter(|worker| done.terminated.contains(&worker.id));
+        let terminated: BTreeSet<&String> = done.terminated.iter().collect();
+        let told = workers.iter().filter(|worker| terminated.contains(&worker.id));
         report.bills = told.map(|worker| Bill::new(worker, &ledger, now)).collect();
     }
     report.terminated = done.terminated;

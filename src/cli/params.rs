@@ -1,12 +1,14 @@
 //! `spotctl params`: Parameter Store against the `.env`. No value is ever printed.
 
+use std::collections::BTreeMap;
+
 use clap::Subcommand;
 
 use super::Outcome;
 use super::context::{Context, finish, guarded};
 use crate::error::{Error, Result};
 use crate::report::foundation::{ParameterChanges, Parameters};
-use crate::resource::parameters::{self, Leave};
+use crate::resource::parameters::{self, Leave, Row};
 use crate::resource::{Action, Change, Kind, Making};
 
 /// Arguments of `params`.
@@ -98,8 +100,9 @@ async fn remove(
 ) -> Result<u8> {
     let path = &context.spec.parameters.path;
     let rows = parameters::rows(path, observed);
+    let known: BTreeMap<&str, &Row> = rows.iter().map(|row| (row.key.as_str(), row)).collect();
     for key in keys {
-        match rows.iter().find(|row| row.key == *key) {
+        match known.get(key.as_str()) {
             Some(row) if row.owned => {}
             Some(_) => {
                 return Err(Error::usage(format!("the parameter `{key}` under {path} is not this stack's"))
@@ -112,8 +115,8 @@ async fn remove(
         }
     }
     let names: Vec<String> = keys.iter().map(|key| path.name_of(key)).collect();
-    parameters::delete(&context.cloud, &names).await?;
-    report.changes =
-        names.into_iter().map(|name| Change::new(Kind::Parameter, name, Action::Delete, "asked for")).collect();
+    let told = |name: &str| context.journal.changed(Change::new(Kind::Parameter, name, Action::Delete, "asked for"));
+    parameters::delete(&context.cloud, &names, told).await?;
+    report.changes = context.journal.changes();
     Ok(0)
 }

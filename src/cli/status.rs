@@ -110,7 +110,7 @@ async fn stacks(ui: &Ui, global: &GlobalArgs, regions: Option<&Regions>) -> Outc
     finish(ui, "status", &report, result)
 }
 
-async fn in_region(cloud: &Cloud) -> Result<Vec<Stack>> {
+pub(super) async fn in_region(cloud: &Cloud) -> Result<Vec<Stack>> {
     let (workers, disks, templates) = futures::try_join!(
         worker::observe_all(cloud),
         worker::disks_if_allowed(cloud, None).map(Ok),

@@ -1,5 +1,6 @@
 //! `spotctl up`: apply, then launch until as many workers run as wished.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Observed, Plan, Trust, Wants};
 use crate::report::foundation;
 use crate::report::workers::{Bound, Row, Up};
+use crate::resource::by_subject;
 use crate::spec::{Period, Usd, Zone};
 
 /// Arguments of `up`.
@@ -120,7 +122,8 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     fill(context, &state, &mut report);
     // Workers that run are what was asked for: named as workers, with the way to end them, not as leftovers.
     let result = result.map_err(|mut error| {
-        error.leftovers.retain(|left| !report.workers.iter().any(|row| row.id == left.id) || report.workers.is_empty());
+        let running: BTreeSet<&str> = report.workers.iter().map(|row| row.id.as_str()).collect();
+        error.leftovers.retain(|left| !running.contains(left.id.as_str()));
         error
     });
     finish(&context.ui, "up", &report, result)
@@ -174,21 +177,19 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
     let Some((observed, plan)) = &state.known else { return };
     report.account.clone_from(&observed.caller.account);
     let done = context.journal.changes();
+    let done = by_subject(&done);
     // Every line of the plan: what was done, and what was found as it should be.
     let happened = plan.changes.iter().filter_map(|planned| {
-        let found = done.iter().find(|done| done.kind == planned.kind && done.name == planned.name);
+        let found = done.get(&(planned.kind, planned.name.as_str())).copied();
         found.or((!planned.is_needed()).then_some(planned)).cloned()
     });
     report.changes = happened.collect();
     report.rejected.clone_from(&state.ranking.rejected);
     let launched = context.journal.workers();
     let mut workers = state.workers.clone();
-    workers.extend(
-        launched
-            .iter()
-            .filter(|(new, _)| !state.workers.iter().any(|old| old.id == new.id))
-            .map(|(new, _)| new.clone()),
-    );
+    let known: BTreeSet<&str> = state.workers.iter().map(|worker| worker.id.as_str()).collect();
+    let unknown = launched.iter().filter(|(new, _)| !known.contains(new.id.as_str()));
+    workers.extend(unknown.map(|(new, _)| new.clone()));
     let now = Timestamp::now();
     let live: Vec<&Worker> = workers.iter().filter(|worker| worker.state.is_live()).collect();
     // The volumes of what this run launched are the plan's: EC2 shows them only after a while.
@@ -196,10 +197,8 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
     for worker in &live {
         ledger.disks.entry(worker.id.clone()).or_insert_with(|| vec![plan.volume.into()]);
     }
-    let row = |worker: &&Worker| {
-        let is_new = launched.iter().any(|(new, _)| new.id == worker.id);
-        Row::new(worker, &ledger, now, is_new)
-    };
+    let new: BTreeSet<&str> = launched.iter().map(|(new, _)| new.id.as_str()).collect();
+    let row = |worker: &&Worker| Row::new(worker, &ledger, now, new.contains(worker.id.as_str()));
     report.workers = live.iter().map(row).collect();
     report.bound = Bound::of_live(live, &ledger);
 }
@@ -208,7 +207,7 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
 mod markets;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -223,7 +222,7 @@ mod tests {
     use crate::settings::{Color, Output};
     use crate::ui::Ui;
 
-    const LATENCY: Duration = Duration::from_millis(50);
+    pub(in crate::cli) const LATENCY: Duration = Duration::from_millis(50);
 
     #[derive(Parser)]
     pub(super) struct Only {
@@ -238,7 +237,7 @@ mod tests {
     }
 
     /// Without a `.env`.
-    pub(super) fn context_of(sandbox: &Sandbox, region: &str, file: &str) -> Context {
+    pub(in crate::cli) fn context_of(sandbox: &Sandbox, region: &str, file: &str) -> Context {
         let config = client::config(sandbox, region).timeout_config(crate::cloud::patience()).build();
         Context {
             ui: Ui::new(Output::Text, true, Color::Never),
@@ -250,7 +249,7 @@ mod tests {
         }
     }
 
-    fn sandbox() -> Sandbox {
+    pub(in crate::cli) fn sandbox() -> Sandbox {
         let sandbox = Sandbox::in_memory();
         for words in ["latency 50ms", "profile-delay 0s"] {
             sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
@@ -259,7 +258,7 @@ mod tests {
     }
 
     /// Virtual time over latency: sequential round trips, whatever the machine.
-    async fn round_trips<T>(work: impl Future<Output = T>) -> (T, u128) {
+    pub(in crate::cli) async fn round_trips<T>(work: impl Future<Output = T>) -> (T, u128) {
         let began = Instant::now();
         let result = work.await;
         (result, (began.elapsed().as_millis() + LATENCY.as_millis() / 2) / LATENCY.as_millis())

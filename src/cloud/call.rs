@@ -69,16 +69,36 @@ where
 /// The first page that failed, classified; a list is whole or not at all.
 pub async fn pages<T, E>(
     operation: &'static str,
-    mut list: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
+    list: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<Vec<T>, Failure>
 where
     E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
 {
     let mut all = Vec::new();
+    each_page(operation, list, |page| all.push(page)).await?;
+    Ok(all)
+}
+
+/// As many as EC2 shows on one page. Without a number it shows all of them at once, and throttles that harder.
+pub const A_PAGE: i32 = 1000;
+
+/// The same for long lists: of each page `keep` keeps what is needed, and the rest of it is gone before the next one comes.
+/// The SDK's own types are many times larger than what we read of them.
+///
+/// # Errors
+/// The first page that failed, classified; what was kept by then is no list.
+pub async fn each_page<T, E>(
+    operation: &'static str,
+    mut list: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
+    mut keep: impl FnMut(T),
+) -> Result<(), Failure>
+where
+    E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
+{
     loop {
         let began = Instant::now();
-        let Some(answer) = list.next().await else { return Ok(all) };
-        all.push(classified(operation, began, answer)?);
+        let Some(answer) = list.next().await else { return Ok(()) };
+        keep(classified(operation, began, answer)?);
     }
 }
 

@@ -5,6 +5,7 @@
 //! which moves while they run: what a worker has cost so far follows the price history, what it will cost is today's price
 //! going on. Both are estimates; the bill is AWS's.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -196,11 +197,11 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    fn prices(&self, worker: &Worker) -> Vec<(Timestamp, Usd)> {
+    fn prices(&self, worker: &Worker) -> Cow<'_, [(Timestamp, Usd)]> {
         match worker.market {
             Market::Spot => {
                 let pool = (worker.instance_type.clone(), Zone(worker.zone.clone()));
-                self.spot.get(&pool).cloned().unwrap_or_default()
+                Cow::Borrowed(self.spot.get(&pool).map(Vec::as_slice).unwrap_or_default())
             }
             Market::OnDemand => {
                 let price = self.on_demand.get(&worker.instance_type);

@@ -206,7 +206,8 @@ pub fn progress<'a>(workers: &'a [Worker], awaited: &BTreeSet<String>, count: u3
     let extra: BTreeSet<&str> = duplicates(workers).into_iter().map(|worker| worker.id.as_str()).collect();
     let live: Vec<&Worker> =
         workers.iter().filter(|worker| worker.counts() && !extra.contains(worker.id.as_str())).collect();
-    let unseen = awaited.iter().filter(|id| !workers.iter().any(|worker| worker.id == **id)).count();
+    let seen: BTreeSet<&str> = workers.iter().map(|worker| worker.id.as_str()).collect();
+    let unseen = awaited.iter().filter(|id| !seen.contains(id.as_str())).count();
     let there = |worker: &&&Worker| match goal {
         Goal::Launched => true,
         Goal::Running => worker.state == State::Running,

@@ -11,7 +11,7 @@ use aws_sdk_servicequotas::types::{RequestedServiceQuotaChange, ServiceQuota};
 use jiff::Timestamp;
 
 use super::{filter, number};
-use crate::cloud::{Cloud, Failure, call, pages};
+use crate::cloud::{A_PAGE, Cloud, Failure, call, each_page, pages};
 use crate::decide::classify::Class;
 use crate::decide::increase::Increase;
 use crate::decide::names::{Market, TAG_STACK};
@@ -255,11 +255,13 @@ type Found = Result<Vec<(Market, Holder)>, &'static str>;
 async fn instances(cloud: &Cloud, types: BTreeSet<String>) -> Result<Found> {
     let request = cloud.ec2.describe_instances().filters(filter("instance-state-name", COUNTING));
     let request = request.filters(filter("instance-type", types));
-    match allowed(pages("DescribeInstances", request.into_paginator().send()).await) {
-        Ok(Ok(found)) => {
-            let reservations = found.iter().flat_map(|page| page.reservations());
-            Ok(Ok(reservations.flat_map(aws_sdk_ec2::types::Reservation::instances).filter_map(instance).collect()))
-        }
+    let mut found = Vec::new();
+    let read = each_page("DescribeInstances", request.into_paginator().page_size(A_PAGE).send(), |page| {
+        let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
+        found.extend(instances.filter_map(instance));
+    });
+    match allowed(read.await) {
+        Ok(Ok(())) => Ok(Ok(found)),
         Ok(Err(_)) => Ok(Err("ec2:DescribeInstances")),
         Err(failure) => Err(failure.doing("looking for the instances that use the quotas")),
     }

@@ -1,6 +1,6 @@
 //! What runs anywhere: the documents of `status --stacks` and `reap`, over one region or several.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use jiff::Timestamp;
@@ -177,8 +177,9 @@ impl Report for Reap {
         if self.expired.is_empty() {
             return format!("no worker in {} is past its expiry\n", places(&self.regions));
         }
+        let terminated: BTreeSet<&String> = self.terminated.iter().collect();
         let rows = self.expired.iter().map(|worker| {
-            let is_told = self.terminated.contains(&worker.id);
+            let is_told = terminated.contains(&worker.id);
             vec![
                 worker.stack.clone(),
                 worker.region.clone(),

@@ -1,5 +1,6 @@
 //! Workers as users see them, and the documents of `up`, `status`, `down` and `destroy`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use jiff::Timestamp;
@@ -324,9 +325,10 @@ pub struct Down {
 impl Report for Down {
     fn text(&self, _color: bool) -> String {
         let mut text = String::new();
+        let bills: BTreeMap<&str, &Bill> = self.bills.iter().map(|bill| (bill.id.as_str(), bill)).collect();
         for id in &self.terminated {
-            let bill = self.bills.iter().find(|bill| bill.id == *id);
-            let _ = writeln!(text, "terminated  {id}{}", bill.map_or_else(String::new, Bill::words));
+            let bill = bills.get(id.as_str()).map_or_else(String::new, |bill| bill.words());
+            let _ = writeln!(text, "terminated  {id}{bill}");
         }
         for id in &self.cancelled {
             let _ = writeln!(text, "cancelled   {id}");
@@ -353,8 +355,6 @@ impl Report for Down {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::decide::workers::tests::worker;
     use crate::spec::Zone;

@@ -8,7 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use aws_sdk_ssm::types::{ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag as SsmTag};
+use aws_sdk_ssm::types::{
+    Parameter, ParameterStringFilter, ParameterTier, ParameterType, ResourceTypeForTagging, Tag as SsmTag,
+};
 use futures::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -115,11 +117,24 @@ async fn values(cloud: &Cloud, path: &ParameterPath) -> Result<BTreeMap<String, 
     Ok(parameters
         .filter_map(|parameter| {
             let key = parameter.name().and_then(|name| path.key_of(name))?;
-            let is_plain = parameter.r#type() != Some(&ParameterType::SecureString);
-            let text = SecretString::from(parameter.value().unwrap_or_default());
-            Some((key.to_owned(), Found { text, is_plain }))
+            Some((key.to_owned(), read(parameter)))
         })
         .collect())
+}
+
+/// One value; `None` where it is not there, or where nobody may look at one.
+async fn value(cloud: &Cloud, name: &str) -> Result<Option<Found>> {
+    let request = cloud.ssm.get_parameters().names(name).with_decryption(true);
+    match call("GetParameters", request.send()).await {
+        Ok(answer) => Ok(answer.parameters().first().map(read)),
+        Err(failure) if failure.class == Class::Access => Ok(None),
+        Err(failure) => Err(failure.doing(&format!("reading the parameter {name}"))),
+    }
+}
+
+fn read(parameter: &Parameter) -> Found {
+    let is_plain = parameter.r#type() != Some(&ParameterType::SecureString);
+    Found { text: SecretString::from(parameter.value().unwrap_or_default()), is_plain }
 }
 
 /// Full names of every parameter that carries the stack's tag, wherever it stands.
@@ -284,11 +299,15 @@ pub fn rows(path: &ParameterPath, observed: &Observed) -> Vec<Row> {
         .collect()
 }
 
-/// Writes and removes what the diff says, several at once. `told` hears how each stands.
+/// Writes and removes what the diff says, several at once. `told` hears how each stands. What is deleted goes first and
+/// together: AWS may keep its names back for half a minute, which is then waited for once and not for each.
 ///
 /// # Errors
 /// The first call's failure, after those under way have ended.
 pub async fn apply(cloud: &Cloud, desired: &Desired, diff: &Diff, told: impl Fn(&Change, Making<'_>)) -> Result<()> {
+    let goes = diff.steps.iter().filter(|(_, step)| matches!(step, Step::Retype | Step::Remove));
+    let goes: Vec<String> = goes.map(|(key, _)| desired.path.name_of(key)).collect();
+    delete(cloud, &goes, |_| ()).await?;
     let work = diff.steps.iter().zip(&diff.changes).map(|((key, step), change)| {
         let told = &told;
         async move {
@@ -316,11 +335,9 @@ async fn take(cloud: &Cloud, desired: &Desired, key: &str, step: Step) -> Result
             tag(cloud, desired, key).await?;
             if overwrite { put(cloud, desired, key, true).await } else { Ok(()) }
         }
-        Step::Retype => {
-            delete(cloud, std::slice::from_ref(&desired.path.name_of(key))).await?;
-            create_again(cloud, desired, key).await
-        }
-        Step::Remove => delete(cloud, std::slice::from_ref(&desired.path.name_of(key))).await,
+        Step::Retype => create_again(cloud, desired, key).await,
+        // It went before.
+        Step::Remove => Ok(()),
     }
 }
 
@@ -334,13 +351,13 @@ async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
 }
 
 /// Creates what was deleted a moment ago: AWS may keep the name back for half a minute. It says the same where the SDK
-/// repeats a call whose answer was lost, so what stands there is looked at.
+/// repeats a call whose answer was lost, so what stands there is looked at: by its name, since many may wait here.
 async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     let created = poll::poll(poll::RELEASED_SOON, async || match send(cloud, desired, key, false).await {
         Ok(()) => Ok(poll::Look::Done(())),
         Err(failure) if failure.class == Class::AlreadyExists => {
-            let is_made =
-                values(cloud, &desired.path).await?.get(key).is_some_and(|found| is_as_wished(desired, key, found));
+            let found = value(cloud, &desired.path.name_of(key)).await?;
+            let is_made = found.is_some_and(|found| is_as_wished(desired, key, &found));
             Ok(if is_made { poll::Look::Done(()) } else { poll::Look::Again })
         }
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
@@ -407,80 +424,27 @@ async fn tag(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
         .map_err(|failure| failure.doing(&format!("tagging the parameter {name}")))
 }
 
-/// Removes parameters by full name; one that is gone already is as good as removed.
+/// Removes parameters by full name; one that is gone already is as good as removed. `told` hears of each that went.
 ///
 /// # Errors
-/// A call's failure.
-pub async fn delete(cloud: &Cloud, names: &[String]) -> Result<()> {
-    for some in names.chunks(NAMES_A_CALL) {
-        call("DeleteParameters", cloud.ssm.delete_parameters().set_names(Some(some.to_vec())).send())
-            .await
-            .map_err(|failure| failure.doing(&format!("deleting the parameters {}", some.join(", "))))?;
+/// The first call's failure, after all were tried.
+pub async fn delete(cloud: &Cloud, names: &[String], mut told: impl FnMut(&str)) -> Result<()> {
+    let calls = names.chunks(NAMES_A_CALL).map(async |some| {
+        let request = cloud.ssm.delete_parameters().set_names(Some(some.to_vec()));
+        (some, call("DeleteParameters", request.send()).await)
+    });
+    let mut answers = stream::iter(calls).buffer_unordered(WRITES_AT_ONCE);
+    let mut deleted = Ok(());
+    while let Some((some, answer)) = answers.next().await {
+        match answer {
+            Ok(_) => some.iter().for_each(|name| told(name)),
+            Err(failure) => {
+                deleted = deleted.and(Err(failure.doing(&format!("deleting the parameters {}", some.join(", ")))));
+            }
+        }
     }
-    Ok(())
+    deleted
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wish(env: &[(&str, &str)]) -> Desired {
-        let text = "name: w\ncontainer: {image: i}\nparameters: {plain: [PLAIN]}\n";
-        let spec = crate::config::parse(text, std::path::Path::new("x")).unwrap();
-        let env = env.iter().map(|(key, value)| ((*key).to_owned(), SecretString::from(*value))).collect();
-        desired(&spec, Some(&env))
-    }
-
-    fn found(rows: &[(&str, &str, bool)], owned: &[&str]) -> Observed {
-        Observed {
-            found: rows
-                .iter()
-                .map(|(key, text, is_plain)| {
-                    ((*key).to_owned(), Found { text: SecretString::from(*text), is_plain: *is_plain })
-                })
-                .collect(),
-            owned: owned.iter().map(|key| (*key).to_owned()).collect(),
-        }
-    }
-
-    const KEEP: Leave = Leave { adopt: false, prune: false };
-
-    fn steps(wish: &Desired, observed: &Observed, leave: Leave) -> Vec<(String, Step)> {
-        diff(wish, observed, leave).unwrap().steps
-    }
-
-    #[test]
-    fn only_what_differs_is_written() {
-        let wish = wish(&[("A", "1"), ("B", "2"), ("C", "3"), ("PLAIN", "4")]);
-        let observed = found(&[("A", "1", false), ("B", "x", false), ("PLAIN", "4", false)], &["A", "B", "PLAIN"]);
-        let expected = [("B", Step::Overwrite), ("C", Step::Create), ("PLAIN", Step::Retype)];
-        assert_eq!(steps(&wish, &observed, KEEP), expected.map(|(key, step)| (key.to_owned(), step)));
-    }
-
-    #[test]
-    fn what_vanished_is_reported_and_removed_only_when_asked_and_ours() {
-        let wish = wish(&[("A", "1")]);
-        let observed = found(&[("A", "1", false), ("OLD", "x", false), ("THEIRS", "y", false)], &["A", "OLD"]);
-        let kept = diff(&wish, &observed, KEEP).unwrap();
-        assert_eq!((kept.vanished, kept.changes.len()), (vec!["OLD".to_owned()], 0));
-        let pruned = steps(&wish, &observed, Leave { prune: true, ..KEEP });
-        assert_eq!(pruned, [("OLD".to_owned(), Step::Remove)]);
-    }
-
-    #[test]
-    fn an_untagged_parameter_is_used_but_never_overwritten_unless_adopted() {
-        let observed = found(&[("A", "1", false)], &[]);
-        assert!(steps(&wish(&[("A", "1")]), &observed, KEEP).is_empty());
-        let error = diff(&wish(&[("A", "secret-value")]), &observed, KEEP).unwrap_err();
-        assert!(error.hints[0].contains("--adopt") && !format!("{error:?}").contains("secret-value"));
-        let adopt = Leave { adopt: true, ..KEEP };
-        let adopted = steps(&wish(&[("A", "2")]), &observed, adopt);
-        assert_eq!(adopted, [("A".to_owned(), Step::Adopt { overwrite: true })]);
-    }
-
-    #[test]
-    fn no_debug_text_shows_a_value() {
-        let shown = format!("{:?} {:?}", wish(&[("A", "hush-1")]), found(&[("A", "hush-2", false)], &[]));
-        assert!(!shown.contains("hush"), "{shown}");
-    }
-}
+mod tests;

@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState};
+use aws_sdk_ec2::types::{Filter, Instance, InstanceLifecycleType, InstanceStateName, SpotInstanceState, Volume};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::{ec2_tags, pairs};
-use crate::cloud::{Cloud, call, pages, poll};
+use crate::cloud::{A_PAGE, Cloud, call, each_page, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::cost::Disk;
 use crate::decide::names::{self, Market};
@@ -52,16 +53,16 @@ async fn read_all(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<Worker>>
 /// Each with the name of its stack, in the order of their launch.
 async fn read_pages(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<(String, Worker)>> {
     let request = cloud.ec2.describe_instances().filters(by);
-    let found =
-        pages("DescribeInstances", request.into_paginator().send()).await.map_err(|failure| failure.doing(doing))?;
-    let reservations = found.iter().flat_map(|page| page.reservations());
-    let instances = reservations.flat_map(aws_sdk_ec2::types::Reservation::instances);
-    let mut workers: Vec<(String, Worker)> = instances
-        .filter_map(|instance| {
+    let mut workers: Vec<(String, Worker)> = Vec::new();
+    each_page("DescribeInstances", request.into_paginator().page_size(A_PAGE).send(), |page| {
+        let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
+        workers.extend(instances.filter_map(|instance| {
             let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
             Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
-        })
-        .collect();
+        }));
+    })
+    .await
+    .map_err(|failure| failure.doing(doing))?;
     workers.sort_by(|(_, a), (_, b)| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
     Ok(workers)
 }
@@ -118,25 +119,28 @@ pub async fn disks(cloud: &Cloud, stack: Option<&WorkerName>) -> Result<BTreeMap
         None => filter("tag-key", [names::TAG_STACK]),
     };
     let request = cloud.ec2.describe_volumes().filters(by);
-    let found = pages("DescribeVolumes", request.into_paginator().send())
-        .await
-        .map_err(|failure| failure.doing("looking for the workers' volumes"))?;
     let mut disks: BTreeMap<String, Vec<Disk>> = BTreeMap::new();
-    for volume in found.iter().flat_map(|page| page.volumes()) {
-        let size = volume.size().and_then(|size| u32::try_from(size).ok()).map(Gib);
-        let (Some(kind), Some(size)) = (volume.volume_type(), size) else { continue };
-        let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
-        let disk = Disk {
-            kind: kind.as_str().to_owned(),
-            size,
-            iops: number(volume.iops()),
-            throughput: number(volume.throughput()),
-        };
-        for instance in volume.attachments().iter().filter_map(|attachment| attachment.instance_id()) {
-            disks.entry(instance.to_owned()).or_default().push(disk.clone());
+    each_page("DescribeVolumes", request.into_paginator().page_size(A_PAGE).send(), |page| {
+        for volume in page.volumes() {
+            let Some(disk) = disk(volume) else { continue };
+            for instance in volume.attachments().iter().filter_map(|attachment| attachment.instance_id()) {
+                disks.entry(instance.to_owned()).or_default().push(disk.clone());
+            }
         }
-    }
+    })
+    .await
+    .map_err(|failure| failure.doing("looking for the workers' volumes"))?;
     Ok(disks)
+}
+
+fn disk(volume: &Volume) -> Option<Disk> {
+    let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
+    Some(Disk {
+        kind: volume.volume_type()?.as_str().to_owned(),
+        size: Gib(number(volume.size())?),
+        iops: number(volume.iops()),
+        throughput: number(volume.throughput()),
+    })
 }
 
 /// The same as a courtesy: where it is not allowed or does not answer, what a worker costs is not known, and nothing fails.
@@ -160,7 +164,8 @@ pub async fn end_duplicates(cloud: &Cloud, workers: &mut [Worker]) -> Result<Vec
     }
     let ids: Vec<&str> = extra.iter().map(String::as_str).collect();
     terminate(cloud, &ids, |_| ()).await?;
-    for worker in workers.iter_mut().filter(|worker| extra.contains(&worker.id)) {
+    let ended: BTreeSet<&str> = ids.into_iter().collect();
+    for worker in workers.iter_mut().filter(|worker| ended.contains(worker.id.as_str())) {
         worker.state = State::ShuttingDown;
     }
     Ok(extra)
@@ -169,6 +174,9 @@ pub async fn end_duplicates(cloud: &Cloud, workers: &mut [Worker]) -> Result<Vec
 /// AWS takes this many ids in one call without complaint; it recommends no more.
 const IDS_A_CALL: usize = 100;
 
+/// So many calls on some ids each are under way at once.
+const CALLS_AT_ONCE: usize = 5;
+
 /// Ends these instances, which a read has shown; `told` hears of each that was told to end. With one unknown id in the
 /// list AWS ends none, so after such an answer each goes by itself. "Not found" means "not visible there yet": it is asked
 /// again, until AWS has had time enough to know the id.
@@ -176,24 +184,34 @@ const IDS_A_CALL: usize = 100;
 /// # Errors
 /// The first call's failure, after all were tried.
 pub async fn terminate(cloud: &Cloud, ids: &[&str], mut told: impl FnMut(&str)) -> Result<()> {
-    let mut failed = None;
-    for some in ids.chunks(IDS_A_CALL) {
-        match send_terminate(cloud, some).await {
+    let mut failed = Vec::new();
+    let answers = ids.chunks(IDS_A_CALL).map(async |some| (some, send_terminate(cloud, some).await));
+    let mut answers = stream::iter(answers).buffer_unordered(CALLS_AT_ONCE);
+    let mut alone = Vec::new();
+    while let Some((some, answer)) = answers.next().await {
+        match answer {
             Ok(()) => some.iter().for_each(|id| told(id)),
-            Err(failure) if failure.class == Class::NotFound => {
-                for id in some {
-                    match terminate_one(cloud, id).await {
-                        Ok(()) => told(id),
-                        Err(error) => failed = failed.or(Some(error)),
-                    }
-                }
-            }
-            Err(failure) => {
-                failed = failed.or(Some(failure.doing(&format!("terminating {}", some.join(", ")))));
-            }
+            Err(failure) if failure.class == Class::NotFound => alone.extend(some),
+            Err(failure) => failed.push(failure.doing(&format!("terminating {}", named(some)))),
         }
     }
-    failed.map_or(Ok(()), Err)
+    let answers = alone.into_iter().map(async |id| (id, terminate_one(cloud, id).await));
+    let mut answers = stream::iter(answers).buffer_unordered(CALLS_AT_ONCE);
+    while let Some((id, answer)) = answers.next().await {
+        match answer {
+            Ok(()) => told(id),
+            Err(error) => failed.push(error),
+        }
+    }
+    failed.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// The ids of one call, in a sentence.
+fn named(ids: &[&str]) -> String {
+    match ids {
+        [first, _, _, _, others @ ..] if !others.is_empty() => format!("{first} and {} others", ids.len() - 1),
+        few => few.join(", "),
+    }
 }
 
 async fn terminate_one(cloud: &Cloud, id: &str) -> Result<()> {
@@ -216,11 +234,12 @@ async fn send_terminate(cloud: &Cloud, ids: &[&str]) -> Result<(), crate::cloud:
 /// Says on the workers themselves who ends them, so that the box repeats it as its last word and does not only see a
 /// shutdown from outside. A courtesy: what ends them does not depend on it.
 pub async fn mark(cloud: &Cloud, ids: &[&str], phase: &str) {
-    for some in ids.chunks(IDS_A_CALL) {
+    let calls = ids.chunks(IDS_A_CALL).map(async |some| {
         let tag = ec2_tags(&[(names::TAG_PHASE.to_owned(), phase.to_owned())]);
         let request = cloud.ec2.create_tags().set_resources(Some(some.iter().map(|id| (*id).to_owned()).collect()));
         let _ = call("CreateTags", request.set_tags(Some(tag)).send()).await;
-    }
+    });
+    stream::iter(calls).buffer_unordered(CALLS_AT_ONCE).collect::<()>().await;
 }
 
 /// Open requests of the stack, those with these tags only: they would launch a worker later, and they count towards the
@@ -236,19 +255,40 @@ pub async fn open_requests(cloud: &Cloud, stack: &WorkerName, tags: &[(&str, Str
     Ok(found.into_iter().map(|request| request.id).collect())
 }
 
-/// Cancels requests; that does not end an instance that one has already launched.
+/// Cancels requests; that does not end an instance that one has already launched. With one that is gone in the list AWS
+/// cancels none, so after such an answer each goes by itself.
 ///
 /// # Errors
-/// The call's failure.
+/// The first call's failure, after all were tried.
 pub async fn cancel_requests(cloud: &Cloud, ids: &[String]) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
-    }
+    let calls = ids.chunks(IDS_A_CALL).map(async |some| match send_cancel(cloud, some).await? {
+        Found::All => Ok(()),
+        Found::NotAll => {
+            for id in some {
+                let _ = send_cancel(cloud, std::slice::from_ref(id)).await?;
+            }
+            Ok(())
+        }
+    });
+    let answers: Vec<Result<()>> = stream::iter(calls).buffer_unordered(CALLS_AT_ONCE).collect().await;
+    answers.into_iter().collect()
+}
+
+/// Whether AWS still knew what was named.
+enum Found {
+    All,
+    NotAll,
+}
+
+async fn send_cancel(cloud: &Cloud, ids: &[String]) -> Result<Found> {
     let request = cloud.ec2.cancel_spot_instance_requests().set_spot_instance_request_ids(Some(ids.to_vec()));
     match call("CancelSpotInstanceRequests", request.send()).await {
-        Ok(_) => Ok(()),
-        Err(failure) if failure.class == Class::NotFound => Ok(()),
-        Err(failure) => Err(failure.doing(&format!("cancelling the Spot requests {}", ids.join(", ")))),
+        Ok(_) => Ok(Found::All),
+        Err(failure) if failure.class == Class::NotFound => Ok(Found::NotAll),
+        Err(failure) => {
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            Err(failure.doing(&format!("cancelling the Spot requests {}", named(&ids))))
+        }
     }
 }
 
@@ -349,8 +389,9 @@ pub async fn gone(
     let done = poll::poll(pace, async || {
         let workers = observe(cloud, stack).await?;
         ending.extend(workers.iter().filter(|worker| worker.state.is_over()).map(|worker| worker.id.clone()));
-        left.retain(|id| match workers.iter().find(|worker| worker.id == *id) {
-            Some(worker) => worker.state != State::Terminated,
+        let states: BTreeMap<&str, State> = workers.iter().map(|worker| (worker.id.as_str(), worker.state)).collect();
+        left.retain(|id| match states.get(id.as_str()) {
+            Some(state) => *state != State::Terminated,
             None => !ending.contains(id),
         });
         seen(&workers);

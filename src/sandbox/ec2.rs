@@ -51,7 +51,6 @@ pub fn handle(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
     network::furnish(call.world, &region);
     let state = &mut call.world.region(&region).ec2;
     placement::settle(state, now);
-    placement::forget(state, now);
     match call.operation.as_str() {
         "GetEbsEncryptionByDefault" => return encryption::by_default(call, input),
         "GetEbsDefaultKmsKeyId" => return encryption::default_key(call, input),

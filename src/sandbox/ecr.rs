@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::call::{AwsError, Call};
+use super::store::delta::whole;
 use super::wire::json::{self, time};
 use super::world::ACCOUNT;
 
@@ -29,14 +30,16 @@ pub const PASSWORD: &str = "sandbox-registry-password";
 const TOKEN_LIFE: i64 = 12 * 60 * 60;
 
 /// Repositories of one region.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// By name.
     pub repositories: BTreeMap<String, Repository>,
 }
 
+whole!(State);
+
 /// A repository.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repository {
     /// Milliseconds.
     pub created_at: i64,

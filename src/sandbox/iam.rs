@@ -14,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::call::{AwsError, Call};
+use super::store::delta::whole;
 use super::wire::query::Query;
 use super::wire::xml::{Element, leaf, list, maybe};
 use super::world::ACCOUNT;
@@ -26,7 +27,7 @@ mod simulation;
 pub use roles::{SPOT_ROLE, furnish, make_spot_role, remove_spot_role, service_linked_name};
 
 /// What IAM holds.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Whether it was given what an account has that has been used before: the role of EC2 Spot.
     #[serde(default)]
@@ -37,8 +38,10 @@ pub struct State {
     pub profiles: BTreeMap<String, Profile>,
 }
 
+whole!(State);
+
 /// A role.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Role {
     /// `AROA…`.
     pub id: String,
@@ -63,7 +66,7 @@ pub struct Role {
 }
 
 /// An instance profile.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
     /// `AIPA…`.
     pub id: String,

@@ -138,9 +138,11 @@ fn carry_out(
     if !world.weather.spend(&format!("{region} {service:?}"), &operation, now) {
         return Err(throttled(service));
     }
-    // On a copy, so that a refusal changes nothing, whatever the operation had done by then.
+    // On a copy, so that a refusal changes nothing, whatever the operation had done by then. It shares what is not changed.
     let mut next = world.clone();
-    iam::furnish(&mut next.iam, now);
+    if !next.iam.is_furnished {
+        iam::furnish(&mut next.iam, now);
+    }
     let mut call = Call { world: &mut next, region, now, operation };
     let caller = authorize::check(&mut call, request)?;
     let body = if service.speaks_json() {

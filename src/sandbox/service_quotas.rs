@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::call::{AwsError, Call};
+use super::store::delta::whole;
 use super::wire::json;
 use super::world::ACCOUNT;
 
@@ -59,13 +60,15 @@ const SERVICE: &str = "ec2";
 const SERVICE_NAME: &str = "Amazon Elastic Compute Cloud (Amazon EC2)";
 
 /// The quotas of one region.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Quota code to applied value; what is missing here has its default.
     pub applied: BTreeMap<String, f64>,
     /// In the order they came.
     pub requests: Vec<Change>,
 }
+
+whole!(State);
 
 impl Default for State {
     fn default() -> Self {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::call::{AwsError, Call};
+use super::store::delta::whole;
 use super::wire::json;
 use super::world::ACCOUNT;
 
@@ -36,7 +37,7 @@ pub use attributes::Attribute;
 pub use settings::Settings;
 
 /// Queues of one region.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// By name.
     pub queues: BTreeMap<String, Queue>,
@@ -44,8 +45,10 @@ pub struct State {
     pub deleted_at: BTreeMap<String, i64>,
 }
 
+whole!(State);
+
 /// A standard queue.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Queue {
     /// What its owner may set.
     pub settings: Settings,
@@ -60,7 +63,7 @@ pub struct Queue {
 }
 
 /// A message.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Its id.
     pub id: String,

@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 
 use super::call::{AwsError, Call};
 use super::ec2::catalog;
+use super::store::delta::{in_fields, whole};
+use super::store::shared::Shared;
 use super::wire::json::{self, time};
 use super::world::ACCOUNT;
 
@@ -22,14 +24,17 @@ mod tags;
 mod write;
 
 /// Parameters of one region.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// By name.
-    pub parameters: BTreeMap<String, Parameter>,
+    pub parameters: Shared<BTreeMap<String, Shared<Parameter>>>,
 }
 
+in_fields!(State { parameters });
+whole!(Parameter);
+
 /// A parameter.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameter {
     /// By number; the highest is the current one.
     pub versions: BTreeMap<i64, Version>,

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::authorize::message;
 use super::call::{AwsError, Call};
+use super::store::delta::whole;
 use super::wire::query::Query;
 use super::wire::xml::{Element, leaf};
 use super::world::{ACCOUNT, World};
@@ -53,6 +54,8 @@ pub struct Session {
     /// Until when.
     pub expires_at: i64,
 }
+
+whole!(Session);
 
 /// The access key id and the session that an instance has now: the one it had before, while that is fresh.
 pub fn session_of_instance(world: &mut World, role: &str, instance: &str, now: Timestamp) -> (String, Session) {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ec2::catalog;
 use super::route;
 use super::service_quotas::Fate;
+use super::store::delta::whole;
 use super::world::World;
 
 mod account;
@@ -53,7 +54,7 @@ Words:
   clear                           good weather";
 
 /// The weather now.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)] // A state of an older version lacks what came later.
 pub struct Weather {
     /// Each call takes so long.
@@ -83,6 +84,8 @@ pub struct Weather {
     /// How requests for a higher quota end that are filed now.
     pub quota_answer: Fate,
 }
+
+whole!(Weather, Account);
 
 impl Default for Weather {
     fn default() -> Self {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::store::delta::in_fields;
+use super::store::shared::Shared;
 use super::weather::{Account, Weather};
 use super::{ec2, ecr, iam, service_quotas, sqs, ssm, sts};
 
@@ -11,10 +13,10 @@ use super::{ec2, ecr, iam, service_quotas, sqs, ssm, sts};
 pub const ACCOUNT: &str = "123456789012";
 
 /// The state.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct World {
     /// IAM, which is global.
-    pub iam: iam::State,
+    pub iam: Shared<iam::State>,
     /// By name; made when first asked.
     pub regions: BTreeMap<String, Region>,
     /// Of roles, by access key id.
@@ -36,24 +38,31 @@ pub struct World {
     /// How often each operation was asked for, whatever became of it; requests to metadata services are `metadata`.
     #[serde(default)]
     pub calls: BTreeMap<String, u64>,
+    /// Which journal goes on from here; see [`super::store`].
+    #[serde(default)]
+    pub journal: u64,
 }
 
+in_fields!(World { iam, regions, sessions, principals, opt_ins, weather, account, counter, calls, journal });
+
 /// One region.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Region {
     /// EC2.
     pub ec2: ec2::State,
     /// Parameter Store.
     pub ssm: ssm::State,
     /// Service Quotas.
-    pub quotas: service_quotas::State,
+    pub quotas: Shared<service_quotas::State>,
     /// Queues.
     #[serde(default)] // A state of an older version lacks what came later.
-    pub sqs: sqs::State,
+    pub sqs: Shared<sqs::State>,
     /// The registry.
     #[serde(default)]
-    pub ecr: ecr::State,
+    pub ecr: Shared<ecr::State>,
 }
+
+in_fields!(Region { ec2, ssm, quotas, sqs, ecr });
 
 impl World {
     /// The region, made when first asked.

@@ -1,6 +1,6 @@
 //! Filters and pages, as every Describe operation of EC2 has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use crate::sandbox::call::AwsError;
@@ -77,6 +77,15 @@ fn fits(pattern: &str, text: &str) -> bool {
         return pattern == text;
     }
     from(&pattern.chars().collect::<Vec<_>>(), &text.chars().collect::<Vec<_>>())
+}
+
+/// What a call is about: the things with these ids, in order; all where none is named. An id that is not there is left out.
+pub fn asked<'a, V>(things: &'a BTreeMap<String, V>, ids: &[String]) -> Vec<(&'a String, &'a V)> {
+    if ids.is_empty() {
+        return things.iter().collect();
+    }
+    let ids: BTreeSet<&String> = ids.iter().collect();
+    ids.into_iter().filter_map(|id| things.get_key_value(id)).collect()
 }
 
 /// One page of the items, and the token of the next. Without `MaxResults` everything up to the largest page is one.

@@ -3,6 +3,7 @@
 //! What AWS does oddly: a terminated instance is told of for an hour; with one wrong id in a list nothing is terminated;
 //! `DescribeInstanceStatus` tells of running instances only unless it is asked for all.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::Engine;
@@ -67,13 +68,9 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
     let (state, visibility) = look(call);
     all_exist(state, &ids, visibility, now)?;
     let mut found: Vec<Seen<'_>> = Vec::new();
-    for (id, instance) in &state.instances {
+    for (id, instance) in filter::asked(&state.instances, &ids) {
         let seen = Seen { state, region: &region, id, instance, now };
-        let is_asked = ids.is_empty() || ids.contains(id);
-        if is_asked
-            && is_visible(instance, visibility, now)
-            && filters.accept(state.tags.get(id), |name| values(&seen, name))?
-        {
+        if is_visible(instance, visibility, now) && filters.accept(state.tags_of(id), |name| values(&seen, name))? {
             found.push(seen);
         }
     }
@@ -146,18 +143,18 @@ pub fn describe_status(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element
     let (region, now) = (call.region.clone(), call.now);
     let (state, visibility) = look(call);
     all_exist(state, &ids, visibility, now)?;
-    let mut items = Vec::new();
-    for (id, instance) in &state.instances {
+    let mut found = Vec::new();
+    for (id, instance) in filter::asked(&state.instances, &ids) {
         let seen = Seen { state, region: &region, id, instance, now };
-        let is_asked = ids.is_empty() || ids.contains(id);
-        if !is_asked || !is_visible(instance, visibility, now) || !(is_all || seen.is() == InstanceState::Running) {
+        if !is_visible(instance, visibility, now) || !(is_all || seen.is() == InstanceState::Running) {
             continue;
         }
-        if filters.accept(state.tags.get(id), |name| status_values(&seen, name))? {
-            items.push(status_item(&seen));
+        if filters.accept(state.tags_of(id), |name| status_values(&seen, name))? {
+            found.push(seen);
         }
     }
-    let (items, next) = filter::page(input, items, 5..=1000)?;
+    let (found, next) = filter::page(input, found, 5..=1000)?;
+    let items = found.iter().map(status_item);
     let mut answer = vec![list("instanceStatusSet", "item", items)];
     answer.extend(maybe("nextToken", next));
     Ok(answer)
@@ -354,18 +351,21 @@ pub fn describe_interfaces(call: &mut Call<'_>, input: &Query) -> Result<Vec<Ele
     let (region, now) = (call.region.clone(), call.now);
     let (state, _) = look(call);
     let live = || state.instances.iter().filter(|(_, instance)| state_of(instance, now) != InstanceState::Terminated);
-    if let Some(id) = ids.iter().find(|id| !live().any(|(_, instance)| instance.interface == **id)) {
+    let there: BTreeSet<&String> = live().map(|(_, instance)| &instance.interface).collect();
+    if let Some(id) = ids.iter().find(|id| !there.contains(id)) {
         let message = format!("The networkInterface ID '{id}' does not exist");
         return Err(AwsError::new("InvalidNetworkInterfaceID.NotFound", message));
     }
-    let mut items = Vec::new();
-    for (id, instance) in live().filter(|(_, instance)| ids.is_empty() || ids.contains(&instance.interface)) {
+    let named: BTreeSet<&String> = ids.iter().collect();
+    let mut found = Vec::new();
+    for (id, instance) in live().filter(|(_, instance)| named.is_empty() || named.contains(&instance.interface)) {
         let seen = Seen { state, region: &region, id, instance, now };
-        if filters.accept(state.tags.get(&instance.interface), |name| interface_values(&seen, name))? {
-            items.push(seen.interface());
+        if filters.accept(state.tags_of(&instance.interface), |name| interface_values(&seen, name))? {
+            found.push(seen);
         }
     }
-    let (items, next) = filter::page(input, items, 5..=1000)?;
+    let (found, next) = filter::page(input, found, 5..=1000)?;
+    let items = found.iter().map(Seen::interface);
     let mut answer = vec![list("networkInterfaceSet", "item", items)];
     answer.extend(maybe("nextToken", next));
     Ok(answer)

@@ -255,7 +255,7 @@ fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError
             "create-time" => Some(vec![time(template.created_at)]),
             _ => None,
         };
-        if is_asked && filters.accept(state.tags.get(id), values)? {
+        if is_asked && filters.accept(state.tags_of(id), values)? {
             items.push(template_item(state, id));
         }
     }

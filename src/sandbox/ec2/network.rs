@@ -164,7 +164,7 @@ fn describe_vpcs(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aws
             "owner-id" => one(ACCOUNT),
             _ => None,
         };
-        if filters.accept(state.tags.get(id), values)? {
+        if filters.accept(state.tags_of(id), values)? {
             items.push(vpc_item(state, id, vpc));
         }
     }
@@ -221,7 +221,7 @@ fn describe_subnets(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, 
             "state" => one("available"),
             _ => None,
         };
-        if filters.accept(state.tags.get(id), values)? {
+        if filters.accept(state.tags_of(id), values)? {
             items.push(subnet_item(state, id, subnet, now));
         }
     }
@@ -278,7 +278,7 @@ fn describe_route_tables(call: &mut Call<'_>, input: &Query) -> Result<Vec<Eleme
             "route.destination-cidr-block" => Some(table.routes.keys().cloned().collect()),
             _ => None,
         };
-        if filters.accept(state.tags.get(id), values)? {
+        if filters.accept(state.tags_of(id), values)? {
             items.push(table_item(state, id, table));
         }
     }
@@ -309,7 +309,7 @@ fn describe_internet_gateways(call: &mut Call<'_>, input: &Query) -> Result<Vec<
             "attachment.state" => Some(vpc.iter().map(|_| "available".to_owned()).collect()),
             _ => None,
         };
-        if filters.accept(state.tags.get(id), values)? {
+        if filters.accept(state.tags_of(id), values)? {
             items.push(gateway_item(state, id, vpc.as_ref()));
         }
     }
@@ -385,7 +385,7 @@ pub(super) fn new_tags(input: &Query, kind: &str) -> Result<BTreeMap<String, Str
 /// Puts tags on a new object.
 pub(super) fn put_tags(call: &mut Call<'_>, id: &str, tags: BTreeMap<String, String>) {
     if !tags.is_empty() {
-        here(call).tags.insert(id.to_owned(), tags);
+        here(call).tags.insert(id.to_owned(), tags.into());
     }
 }
 
@@ -542,7 +542,7 @@ fn delete_subnet(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aws
     let in_use = |instance: &super::state::Instance| {
         instance.subnet == id && state_of(instance, now) != InstanceState::Terminated
     };
-    if state.instances.values().any(in_use) {
+    if state.instances.values().any(|instance| in_use(instance)) {
         let message = format!("The subnet '{id}' has dependencies and cannot be deleted.");
         return Err(AwsError::new("DependencyViolation", message));
     }

@@ -110,11 +110,17 @@ pub fn user_initiated(now: Timestamp) -> EndReason {
     }
 }
 
-/// Writes down what fell due since the last call, and forgets what AWS would have forgotten.
+/// Writes down what fell due since the last call, and forgets what AWS would have forgotten. It looks before it touches:
+/// what nothing became of stays shared with the state that others see.
 pub fn settle(state: &mut State, now: Timestamp) {
-    for instance in state.instances.values_mut() {
+    let due = |instance: &Instance| {
         let due = interruption_of(instance).filter(|due| *due <= now.as_second());
-        let Some(due) = due.filter(|due| instance.ending_at.is_none_or(|ending| *due < ending)) else { continue };
+        due.filter(|due| instance.ending_at.is_none_or(|ending| *due < ending))
+    };
+    let fell: Vec<(String, i64)> =
+        state.instances.iter().filter_map(|(id, instance)| Some((id.clone(), due(instance)?))).collect();
+    for (id, due) in fell {
+        let Some(instance) = state.instances.get_mut(&id) else { continue };
         instance.ending_at = Some(due);
         instance.end_reason = Some(EndReason {
             code: "Server.SpotInstanceTermination".to_owned(),
@@ -122,16 +128,18 @@ pub fn settle(state: &mut State, now: Timestamp) {
             transition: "Server.SpotInstanceTermination".to_owned(),
         });
     }
-    for request in state.spot_requests.values_mut() {
-        if let Some(instance) = request.instance.as_ref().and_then(|id| state.instances.get(id)) {
-            follow(request, instance, now.as_second());
-        }
+    let followed = state.spot_requests.iter().filter_map(|(id, request)| {
+        let instance = state.instances.get(request.instance.as_ref()?)?;
+        Some((id.clone(), follow(request, instance, now.as_second())?))
+    });
+    for (id, request) in followed.collect::<Vec<_>>() {
+        state.spot_requests.insert(id, request.into());
     }
     forget(state, now);
 }
 
-/// A fulfilled request follows its instance.
-fn follow(request: &mut SpotRequest, instance: &Instance, now: i64) {
+/// A fulfilled request follows its instance; `None`: it has done so.
+fn follow(request: &SpotRequest, instance: &Instance, now: i64) -> Option<SpotRequest> {
     let (is_over, since, status, message) = match (instance.ending_at, &instance.end_reason) {
         (Some(ending), reason) if ending <= now => {
             let is_interruption = reason.as_ref().is_some_and(|reason| reason.code == "Server.SpotInstanceTermination");
@@ -145,12 +153,13 @@ fn follow(request: &mut SpotRequest, instance: &Instance, now: i64) {
                 "marked-for-termination",
                 "Your Spot instance is marked for termination and will be interrupted in two minutes.",
             ),
-            None => return,
+            None => return None,
         },
     };
     if request.status == status {
-        return;
+        return None;
     }
+    let mut request = request.clone();
     // A request that was cancelled stays so; only its status tells how the instance ended.
     if is_over && request.state == "active" {
         "closed".clone_into(&mut request.state);
@@ -158,14 +167,18 @@ fn follow(request: &mut SpotRequest, instance: &Instance, now: i64) {
     status.clone_into(&mut request.status);
     message.clone_into(&mut request.status_message);
     request.updated_at = since;
+    Some(request)
 }
 
 /// Drops terminated instances after an hour and closed Spot requests after four, with their tags.
-pub fn forget(state: &mut State, now: Timestamp) {
+fn forget(state: &mut State, now: Timestamp) {
     let now = now.as_second();
     let gone = |end: Option<i64>| end.is_some_and(|end| now >= end + SHUTS_DOWN_IN + INSTANCE_REMEMBERED);
-    for (id, instance) in state.instances.iter().filter(|(_, instance)| gone(instance.ending_at)) {
-        for id in [id, &instance.interface] {
+    let instances: Vec<String> =
+        state.instances.iter().filter(|(_, instance)| gone(instance.ending_at)).map(|(id, _)| id.clone()).collect();
+    for id in instances {
+        let Some(instance) = state.instances.remove(&id) else { continue };
+        for id in [&id, &instance.interface] {
             state.tags.remove(id);
         }
         for (device, volume) in &instance.volumes {
@@ -180,7 +193,6 @@ pub fn forget(state: &mut State, now: Timestamp) {
             }
         }
     }
-    state.instances.retain(|_, instance| !gone(instance.ending_at));
 
     let gone = |request: &SpotRequest| {
         let is_over = matches!(request.state.as_str(), "closed" | "cancelled" | "failed");

@@ -17,6 +17,7 @@ use super::placement::vcpus_in_use;
 use super::state::{EndReason, Instance, InterfaceData, LaunchData, SpotRequest, State, Token, VolumeData};
 use super::{launch_data, launch_templates, prices, tags};
 use crate::sandbox::call::{AwsError, Call};
+use crate::sandbox::store::shared::Shared;
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::Element;
 use crate::sandbox::world::World;
@@ -109,7 +110,7 @@ pub fn run_instances(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
     let token = make(call, &launch, number, fingerprint);
     let answer = told(call, &token);
     if let Some(key) = key {
-        call.world.region(&region).ec2.tokens.insert(key, token);
+        call.world.region(&region).ec2.tokens.insert(key, token.into());
     }
     Ok(answer)
 }
@@ -315,7 +316,20 @@ fn make(call: &mut Call<'_>, launch: &Launch, number: i64, fingerprint: String) 
     if launch.data.market.is_some() {
         iam::make_spot_role(&mut call.world.iam, call.now);
     }
-    let mut instances = Vec::new();
+    let (data, mut instances) = (Shared::from(launch.data.clone()), Vec::new());
+    let tags: BTreeMap<&str, Shared<BTreeMap<String, String>>> = launch
+        .data
+        .tags
+        .iter()
+        .filter(|(_, tags)| !tags.is_empty())
+        .map(|(kind, tags)| (kind.as_str(), tags.clone().into()))
+        .collect();
+    let state = &call.world.region(&region).ec2;
+    let has_public = launch
+        .interface
+        .public_ip
+        .unwrap_or_else(|| state.subnets.get(&launch.place.subnet).is_some_and(|subnet| subnet.is_default));
+    let (mut private, mut public) = (free_addresses(state, &launch.place.subnet), free_public_addresses(state));
     for index in 0..number {
         let id = call.world.new_id("i");
         let interface = call.world.new_id("eni");
@@ -323,14 +337,10 @@ fn make(call: &mut Call<'_>, launch: &Launch, number: i64, fingerprint: String) 
         let devices = launch.data.volumes.iter().map(|volume| (volume.device.clone(), call.world.new_id("vol")));
         let volumes: BTreeMap<String, String> = devices.collect();
         let state = &mut call.world.region(&region).ec2;
-        let Some(private_ip) = free_addresses(state, &launch.place.subnet).next() else { break };
-        let has_public = launch
-            .interface
-            .public_ip
-            .unwrap_or_else(|| state.subnets.get(&launch.place.subnet).is_some_and(|subnet| subnet.is_default));
-        let public_ip = has_public.then(|| free_public_address(state));
+        let Some(private_ip) = private.next() else { break };
+        let public_ip = if has_public { public.next() } else { None };
         let instance = Instance {
-            data: launch.data.clone(),
+            data: data.clone(),
             launched_at: call.now.as_second(),
             ending_at: fails_to_start(launch).map(|_| call.now.as_second() + 1),
             end_reason: fails_to_start(launch),
@@ -355,14 +365,14 @@ fn make(call: &mut Call<'_>, launch: &Launch, number: i64, fingerprint: String) 
         let tagged = volumes.into_values().map(|volume| ("volume", volume));
         let tagged = tagged.chain([("instance", id.clone()), ("network-interface", interface)]);
         for (kind, owner) in tagged.chain(request.iter().map(|request| ("spot-instances-request", request.clone()))) {
-            if let Some(tags) = launch.data.tags.get(kind).filter(|tags| !tags.is_empty()) {
+            if let Some(tags) = tags.get(kind) {
                 state.tags.insert(owner, tags.clone());
             }
         }
         if let Some(request) = request {
-            state.spot_requests.insert(request, fulfilled(launch, &id, call.now.as_second()));
+            state.spot_requests.insert(request, fulfilled(launch, &id, call.now.as_second()).into());
         }
-        state.instances.insert(id.clone(), instance);
+        state.instances.insert(id.clone(), instance.into());
         instances.push(id);
     }
     Token { fingerprint, instances, reservation }
@@ -412,7 +422,7 @@ fn fails_to_start(launch: &Launch) -> Option<EndReason> {
 }
 
 /// The addresses of the subnet that no instance has; AWS keeps the first four and the last.
-fn free_addresses(state: &State, subnet: &str) -> impl Iterator<Item = String> {
+fn free_addresses(state: &State, subnet: &str) -> impl Iterator<Item = String> + use<> {
     let cidr = state.subnets.get(subnet).map_or("", |subnet| subnet.cidr.as_str());
     let (base, bits) = cidr.split_once('/').unwrap_or((cidr, "28"));
     let base = base.parse::<Ipv4Addr>().map_or(0, u32::from);
@@ -422,12 +432,15 @@ fn free_addresses(state: &State, subnet: &str) -> impl Iterator<Item = String> {
     (4..last).map(move |host| Ipv4Addr::from(base + host).to_string()).filter(move |address| !taken.contains(address))
 }
 
-/// Of the blocks that are set aside for documentation, so that nobody is reached by mistake.
-fn free_public_address(state: &State) -> String {
-    let taken: Vec<&str> = state.instances.values().filter_map(|instance| instance.public_ip.as_deref()).collect();
-    let blocks = ["203.0.113", "198.51.100", "192.0.2"];
-    let mut addresses = blocks.iter().flat_map(|block| (1..255).map(move |host| format!("{block}.{host}")));
-    addresses.find(|address| !taken.contains(&address.as_str())).unwrap_or_else(|| "203.0.113.1".to_owned())
+/// Of the blocks that are set aside for documentation and, of so many instances, for benchmarks, so that nobody is reached by
+/// mistake.
+fn free_public_addresses(state: &State) -> impl Iterator<Item = String> + use<> {
+    let taken: BTreeSet<String> = state.instances.values().filter_map(|instance| instance.public_ip.clone()).collect();
+    let documentation = ["203.0.113", "198.51.100", "192.0.2"].map(str::to_owned).into_iter();
+    let benchmarks = (18..20).flat_map(|part| (0..=255).map(move |block| format!("198.{part}.{block}")));
+    let addresses =
+        documentation.chain(benchmarks).flat_map(|block| (1..255).map(move |host| format!("{block}.{host}")));
+    addresses.filter(move |address| !taken.contains(address))
 }
 
 /// The reservation as it is now.

@@ -125,7 +125,7 @@ fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError
     let mut items = Vec::new();
     for (id, group) in state.security_groups.iter().filter(|(_, group)| visible(group)) {
         let is_asked = (ids.is_empty() || ids.contains(id)) && (names.is_empty() || names.contains(&group.name));
-        if is_asked && filters.accept(state.tags.get(id), |name| values(id, group, name))? {
+        if is_asked && filters.accept(state.tags_of(id), |name| values(id, group, name))? {
             items.push(item(state, id, group));
         }
     }
@@ -262,7 +262,7 @@ fn describe_rules(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aw
                 "security-group-rule-id" => Some(vec![id.clone()]),
                 _ => None,
             };
-            if filters.accept(state.tags.get(id), values)? {
+            if filters.accept(state.tags_of(id), values)? {
                 items.push(rule_item(id, group, rule));
             }
         }

@@ -7,10 +7,11 @@ use super::filter::{self, Filters, dry_run};
 use super::instances::answer::{tag_set, time};
 use super::state::{SpotRequest, State};
 use crate::sandbox::call::{AwsError, Call};
+use crate::sandbox::store::shared::Shared;
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
 
-fn find<'a>(state: &'a State, ids: &[String]) -> Result<Vec<(&'a String, &'a SpotRequest)>, AwsError> {
+fn find<'a>(state: &'a State, ids: &[String]) -> Result<Vec<(&'a String, &'a Shared<SpotRequest>)>, AwsError> {
     let is_malformed = |id: &&String| {
         !id.strip_prefix("sir-")
             .is_some_and(|rest| rest.len() >= 8 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
@@ -23,7 +24,7 @@ fn find<'a>(state: &'a State, ids: &[String]) -> Result<Vec<(&'a String, &'a Spo
         let message = format!("The spot instance request ID '{id}' does not exist");
         return Err(AwsError::new("InvalidSpotInstanceRequestID.NotFound", message));
     }
-    Ok(state.spot_requests.iter().filter(|(id, _)| ids.is_empty() || ids.contains(id)).collect())
+    Ok(filter::asked(&state.spot_requests, ids))
 }
 
 /// `DescribeSpotInstanceRequests`.
@@ -36,13 +37,14 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
     dry_run(input)?;
     let region = call.region.clone();
     let state = &call.world.region(&region).ec2;
-    let mut items = Vec::new();
+    let mut found = Vec::new();
     for (id, request) in find(state, &ids)? {
-        if filters.accept(state.tags.get(id), |name| values(id, request, name))? {
-            items.push(item(state, id, request));
+        if filters.accept(state.tags_of(id), |name| values(id, request, name))? {
+            found.push((id, request));
         }
     }
-    let (items, next) = filter::page(input, items, 5..=1000)?;
+    let (found, next) = filter::page(input, found, 5..=1000)?;
+    let items = found.into_iter().map(|(id, request)| item(state, id, request));
     let mut answer = vec![list("spotInstanceRequestSet", "item", items)];
     answer.extend(maybe("nextToken", next));
     Ok(answer)

@@ -7,38 +7,64 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::sandbox::store::delta::{in_fields, whole};
+use crate::sandbox::store::shared::Shared;
+
 /// The state of one region.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Whether the default VPC and its subnets were made.
     pub is_furnished: bool,
     /// By id.
-    pub vpcs: BTreeMap<String, Vpc>,
+    pub vpcs: Shared<BTreeMap<String, Vpc>>,
     /// By id.
-    pub subnets: BTreeMap<String, Subnet>,
+    pub subnets: Shared<BTreeMap<String, Subnet>>,
     /// By id.
-    pub route_tables: BTreeMap<String, RouteTable>,
+    pub route_tables: Shared<BTreeMap<String, RouteTable>>,
     /// Internet gateway id to the VPC it is attached to.
-    pub internet_gateways: BTreeMap<String, Option<String>>,
+    pub internet_gateways: Shared<BTreeMap<String, Option<String>>>,
     /// By id.
-    pub security_groups: BTreeMap<String, SecurityGroup>,
+    pub security_groups: Shared<BTreeMap<String, SecurityGroup>>,
     /// By id.
-    pub launch_templates: BTreeMap<String, LaunchTemplate>,
+    pub launch_templates: Shared<BTreeMap<String, LaunchTemplate>>,
     /// By id; the forgotten ones are gone.
-    pub instances: BTreeMap<String, Instance>,
+    pub instances: Shared<BTreeMap<String, Shared<Instance>>>,
     /// By id.
-    pub spot_requests: BTreeMap<String, SpotRequest>,
+    pub spot_requests: Shared<BTreeMap<String, Shared<SpotRequest>>>,
     /// Resource id to its tags.
-    pub tags: BTreeMap<String, BTreeMap<String, String>>,
+    pub tags: Shared<BTreeMap<String, Shared<BTreeMap<String, String>>>>,
     /// Volumes that outlived their instance, which is forgotten.
     #[serde(default)]
-    pub left_volumes: BTreeMap<String, LeftVolume>,
+    pub left_volumes: Shared<BTreeMap<String, LeftVolume>>,
     /// What each client token was used for, by token and zone (empty: no zone was given).
-    pub tokens: BTreeMap<String, Token>,
+    pub tokens: Shared<BTreeMap<String, Shared<Token>>>,
+}
+
+in_fields!(State {
+    is_furnished,
+    vpcs,
+    subnets,
+    route_tables,
+    internet_gateways,
+    security_groups,
+    launch_templates,
+    instances,
+    spot_requests,
+    tags,
+    left_volumes,
+    tokens,
+});
+
+impl State {
+    /// The tags of an object, whatever it is.
+    #[must_use]
+    pub fn tags_of(&self, id: &str) -> Option<&BTreeMap<String, String>> {
+        self.tags.get(id).map(|tags| &**tags)
+    }
 }
 
 /// A VPC.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vpc {
     /// Such as `172.31.0.0/16`.
     pub cidr: String,
@@ -47,7 +73,7 @@ pub struct Vpc {
 }
 
 /// A subnet.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subnet {
     /// Its VPC.
     pub vpc: String,
@@ -60,7 +86,7 @@ pub struct Subnet {
 }
 
 /// A route table. The local route is implied.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteTable {
     /// Its VPC.
     pub vpc: String,
@@ -73,7 +99,7 @@ pub struct RouteTable {
 }
 
 /// A security group.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecurityGroup {
     /// Unique in its VPC.
     pub name: String,
@@ -118,7 +144,7 @@ pub enum Peer {
 }
 
 /// A launch template.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchTemplate {
     /// Unique in the region.
     pub name: String,
@@ -135,7 +161,7 @@ pub struct LaunchTemplate {
 }
 
 /// A version of a launch template.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// Free text.
     pub description: Option<String>,
@@ -259,10 +285,10 @@ pub struct MarketData {
 }
 
 /// An instance.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
     /// What it was launched with, template and request merged, all resolved (image id, subnet, groups, zone).
-    pub data: LaunchData,
+    pub data: Shared<LaunchData>,
     /// When it was launched.
     pub launched_at: i64,
     /// When somebody or something began to end it.
@@ -318,7 +344,7 @@ pub struct EndReason {
 }
 
 /// A volume that outlived its instance.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftVolume {
     /// What it was made with.
     pub data: VolumeData,
@@ -329,7 +355,7 @@ pub struct LeftVolume {
 }
 
 /// A Spot request.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpotRequest {
     /// `i-…`.
     pub instance: Option<String>,
@@ -362,7 +388,7 @@ pub struct SpotRequest {
 }
 
 /// What a client token was used for.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// Of the request's parameters.
     pub fingerprint: String,
@@ -371,3 +397,39 @@ pub struct Token {
     /// Their reservation.
     pub reservation: String,
 }
+
+in_fields!(Instance {
+    data,
+    launched_at,
+    ending_at,
+    end_reason,
+    interrupted_at,
+    spot_request,
+    client_token,
+    reservation,
+    launch_index,
+    zone,
+    vpc,
+    subnet,
+    groups,
+    private_ip,
+    public_ip,
+    interface,
+    volumes,
+    architecture,
+    profile_arn,
+    profile_id,
+    console,
+});
+whole!(
+    Vpc,
+    Subnet,
+    RouteTable,
+    SecurityGroup,
+    LaunchTemplate,
+    LaunchData,
+    Option<EndReason>,
+    LeftVolume,
+    SpotRequest,
+    Token
+);

@@ -90,7 +90,7 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
     dry_run(input)?;
     let region = call.region.clone();
     let state = &call.world.region(&region).ec2;
-    let mut items = Vec::new();
+    let mut found = Vec::new();
     for (id, tags) in &state.tags {
         for (key, value) in tags {
             let values = |name: &str| match name {
@@ -103,12 +103,15 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
             // Here `tag:KEY` means this one tag, not the object's others.
             let own = Tags::from([(key.clone(), value.clone())]);
             if filters.accept(Some(&own), values)? {
-                let kind = leaf("resourceType", kind_of(id));
-                items.push(vec![leaf("resourceId", id), kind, leaf("key", key), leaf("value", value)]);
+                found.push((id, key, value));
             }
         }
     }
-    let (items, next) = filter::page(input, items, 5..=1000)?;
+    let (found, next) = filter::page(input, found, 5..=1000)?;
+    let items = found.into_iter().map(|(id, key, value)| {
+        let kind = leaf("resourceType", kind_of(id));
+        vec![leaf("resourceId", id), kind, leaf("key", key), leaf("value", value)]
+    });
     let mut answer = vec![list("tagSet", "item", items)];
     answer.extend(maybe("nextToken", next));
     Ok(answer)

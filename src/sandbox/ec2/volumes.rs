@@ -3,6 +3,8 @@
 //! A volume is made with its instance and, unless it was told to stay, goes with it; so it lies in the instance and only
 //! what is left over is kept by itself.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::filter::{self, Filters, dry_run};
@@ -76,15 +78,17 @@ pub fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsE
             let message = format!("Value ({id}) for parameter volume is invalid. Expected: 'vol-...'.");
             return Err(AwsError::new("InvalidParameterValue", message));
         }
-        volumes.iter().find(|volume| volume.id == id).ok_or_else(|| not_found(id))?;
+        volumes.binary_search_by(|volume| volume.id.cmp(id)).map_err(|_| not_found(id))?;
     }
-    let mut items = Vec::new();
-    for volume in volumes.iter().filter(|volume| ids.is_empty() || ids.iter().any(|id| id == volume.id)) {
-        if filters.accept(state.tags.get(volume.id), |name| volume.values(name))? {
-            items.push(volume.item(state));
+    let named: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let mut found = Vec::new();
+    for volume in volumes.iter().filter(|volume| named.is_empty() || named.contains(volume.id)) {
+        if filters.accept(state.tags_of(volume.id), |name| volume.values(name))? {
+            found.push(volume);
         }
     }
-    let (items, next) = filter::page(input, items, 5..=1000)?;
+    let (found, next) = filter::page(input, found, 5..=1000)?;
+    let items = found.into_iter().map(|volume| volume.item(state));
     let mut answer = vec![list("volumeSet", "item", items)];
     answer.extend(maybe("nextToken", next));
     Ok(answer)
@@ -109,8 +113,9 @@ pub fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsErr
     is_dry_run?;
     state.left_volumes.remove(&id);
     state.tags.remove(&id);
-    for instance in state.instances.values_mut() {
-        instance.volumes.retain(|_, volume| *volume != id);
+    let holder = state.instances.iter().find(|(_, instance)| instance.volumes.values().any(|volume| *volume == id));
+    if let Some(holder) = holder.map(|(id, _)| id.clone()) {
+        state.instances.entry(holder).and_modify(|instance| instance.volumes.retain(|_, volume| *volume != id));
     }
     Ok(vec![leaf("return", true)])
 }

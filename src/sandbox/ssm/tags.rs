@@ -101,7 +101,8 @@ fn find<'a>(call: &'a mut Call<'_>, resource_type: &str, id: &str) -> Result<&'a
             format!("The resource type {resource_type} is not valid here"),
         ));
     }
-    call.world.region(&call.region).ssm.parameters.get_mut(id).ok_or_else(|| {
+    let found = call.world.region(&call.region).ssm.parameters.get_mut(id).ok_or_else(|| {
         AwsError::new("InvalidResourceId", format!("The resource ID {id} is not valid. Verify the ID and try again."))
-    })
+    })?;
+    Ok(found)
 }

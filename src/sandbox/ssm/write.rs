@@ -81,7 +81,8 @@ pub(super) fn put(call: &mut Call<'_>, input: Put) -> Result<Value, AwsError> {
         modified_at,
     };
     let number = old.map_or(1, |(number, _)| number + 1);
-    let parameter = parameters.entry(input.name).or_insert_with(|| Parameter { versions: BTreeMap::new(), tags });
+    let parameter =
+        parameters.entry(input.name).or_insert_with(|| Parameter { versions: BTreeMap::new(), tags }.into());
     parameter.versions.insert(number, version);
     while parameter.versions.len() > VERSIONS {
         parameter.versions.pop_first();

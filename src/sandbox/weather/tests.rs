@@ -167,7 +167,7 @@ fn the_closest_price_that_was_set_holds() {
 fn only_a_living_spot_instance_is_interrupted() {
     let mut world = World::default();
     let error = |world: &mut World| say(world, "interrupt i-1").map_err(|error| error.to_string());
-    world.region("us-east-1").ec2.instances.insert("i-1".to_owned(), instance());
+    world.region("us-east-1").ec2.instances.insert("i-1".to_owned(), instance().into());
     let change = |world: &mut World, to: fn(&mut Instance)| {
         to(world.region("us-east-1").ec2.instances.get_mut("i-1").unwrap());
     };

@@ -75,7 +75,10 @@ impl Stage {
         self.restore(&state.to_string());
     }
 
+    /// Of a large state the file is not all.
     pub(super) fn state(&self) -> String {
+        let journal = self.0.state().with_extension("0.journal");
+        assert!(!journal.exists(), "{} tells more than the state", journal.display());
         fs::read_to_string(self.0.state()).expect("the sandbox's state")
     }
 

@@ -1,5 +1,6 @@
 //! Launches against a small account: the default VPC of us-east-1, a quota of eight G vCPUs on Spot and on demand.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -308,6 +309,40 @@ fn an_interruption_gives_two_minutes_and_then_ends_the_instance_and_its_request(
     let closed = account.ask("DescribeSpotInstanceRequests", "").unwrap();
     assert!(closed.contains("instance-terminated-no-capacity") && closed.contains("<state>closed</state>"), "{closed}");
     assert_eq!(account.launch(SPOT).map(|_| ()), Ok(()), "the quota is free again");
+}
+
+#[test]
+fn a_thousand_instances_have_addresses_of_their_own() {
+    let mut account = Account::new();
+    account.world.region(REGION).quotas.applied.insert("L-3819A6DF".to_owned(), 8000.0);
+    for _ in 0..2 {
+        let many = SPOT.replace("Count=1", "Count=1000");
+        account.launch(&format!("{many}&Placement.AvailabilityZone=us-east-1a")).unwrap();
+    }
+    let instances = &account.world.regions[REGION].ec2.instances;
+    let private: BTreeSet<&String> = instances.values().map(|instance| &instance.private_ip).collect();
+    let public: BTreeSet<&String> = instances.values().filter_map(|instance| instance.public_ip.as_ref()).collect();
+    assert_eq!((instances.len(), private.len(), public.len()), (2000, 2000, 2000));
+}
+
+#[test]
+fn who_asks_when_nothing_fell_due_touches_nothing() {
+    let mut account = Account::new();
+    let id = account.launch(SPOT).unwrap();
+    let ended = account.launch(SPOT).unwrap();
+    account.ask("TerminateInstances", &format!("InstanceId.1={ended}")).unwrap();
+    account.at += 60;
+    let before = account.world.clone();
+    for operation in ["DescribeInstances", "DescribeVolumes", "DescribeSpotInstanceRequests", "DescribeSubnets"] {
+        account.ask(operation, "").unwrap();
+    }
+    let (old, new) = (&before.regions[REGION].ec2, &account.world.regions[REGION].ec2);
+    let is_untouched = [
+        new.instances.is_untouched(&old.instances),
+        new.spot_requests.is_untouched(&old.spot_requests),
+        new.tags.is_untouched(&old.tags),
+    ];
+    assert_eq!((is_untouched, account.state(&id).as_str()), ([true; 3], "running"));
 }
 
 #[test]
