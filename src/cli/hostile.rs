@@ -156,7 +156,8 @@ fn judge(command: &str, before: &Seen, ran: &Ran) -> Result<(), TestCaseError> {
     prop_assert!(legible::tests::is_legible(out) && legible::tests::is_legible(err), "{}", said().escape_debug());
     prop_assert!(!out.contains("hush") && !err.contains("hush"), "a secret: {}", said());
     if command.contains("-o json") {
-        let document: Value = serde_json::from_str(out).map_err(|error| TestCaseError::fail(format!("{error}: {}", said())))?;
+        let document: Value =
+            serde_json::from_str(out).map_err(|error| TestCaseError::fail(format!("{error}: {}", said())))?;
         prop_assert_eq!(&document["format"], 1);
         if !matches!(ran.code, 0 | 7) {
             let message = document["error"]["message"].as_str().unwrap_or_default();
@@ -203,8 +204,12 @@ fn holds_for(commands: &'static [&'static str], is_standing: bool) {
         let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(24);
         let mut failed = Vec::new();
         for command in commands {
-            let config =
-                ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 2000, ..ProptestConfig::default() };
+            let config = ProptestConfig {
+                cases,
+                failure_persistence: None,
+                max_shrink_iters: 2000,
+                ..ProptestConfig::default()
+            };
             let property = |damages: Vec<Damage>| {
                 let ran = told(stage, before, command, damages);
                 judge(command, &seen, &ran)

@@ -91,15 +91,78 @@ pub(crate) enum Page {
 /// Values that are no plausible lie, and that careless code chokes on.
 fn value() -> impl Strategy<Value = String> {
     let known = [
-        "", " ", "0", "-1", "1", "4294967296", "9223372036854775807", "-9223372036854775808", "1e400", "NaN", "inf",
-        "-inf", "1e-9", "99999999999999999999999999", "0.0000000000", "9223372036854.775807", "0.30000000000000004",
-        "true", "null", "frozen", "--help", "-rf", "--", "../../../etc/passwd", "/", "C:\\", "${X}", "${", "{{ x }}",
-        "{% x %}", "$(id)", "`id`", "'\"", "]]>", "<!--", "<a>&amp;</a>", "&#27;[1m", "\u{1b}[2J\u{1b}]0;x\u{7}",
-        "\u{9b}31mx", "a\u{202e}b\u{2028}c", "a\nerror: b\r\nhint: c", "\0", "\t", "größe 日本 🦀 e\u{301}", "\u{fdd0}",
-        "9999-12-31T23:59:59.999Z", "9999-12-30T22:00:00Z", "-009999-01-01T00:00:00Z", "0000-00-00T00:00:00Z",
-        "1970-01-01T00:00:00.000Z", "0001-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "yesterday", "253402300799",
-        "-62135596800", "1e18", "i-", "ami-", "arn:", "arn:aws:iam::1:role/", "::::::::", "a b", "99999999999h", "8h",
-        "none", "sha256:", "====", "H4sIAAAAAAAA", "ready", "failed:", "draining:\u{1b}[31m", "booting=99999999999999999999",
+        "",
+        " ",
+        "0",
+        "-1",
+        "1",
+        "4294967296",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "1e400",
+        "NaN",
+        "inf",
+        "-inf",
+        "1e-9",
+        "99999999999999999999999999",
+        "0.0000000000",
+        "9223372036854.775807",
+        "0.30000000000000004",
+        "true",
+        "null",
+        "frozen",
+        "--help",
+        "-rf",
+        "--",
+        "../../../etc/passwd",
+        "/",
+        "C:\\",
+        "${X}",
+        "${",
+        "{{ x }}",
+        "{% x %}",
+        "$(id)",
+        "`id`",
+        "'\"",
+        "]]>",
+        "<!--",
+        "<a>&amp;</a>",
+        "&#27;[1m",
+        "\u{1b}[2J\u{1b}]0;x\u{7}",
+        "\u{9b}31mx",
+        "a\u{202e}b\u{2028}c",
+        "a\nerror: b\r\nhint: c",
+        "\0",
+        "\t",
+        "größe 日本 🦀 e\u{301}",
+        "\u{fdd0}",
+        "9999-12-31T23:59:59.999Z",
+        "9999-12-30T22:00:00Z",
+        "-009999-01-01T00:00:00Z",
+        "0000-00-00T00:00:00Z",
+        "1970-01-01T00:00:00.000Z",
+        "0001-01-01T00:00:00Z",
+        "2099-01-01T00:00:00Z",
+        "yesterday",
+        "253402300799",
+        "-62135596800",
+        "1e18",
+        "i-",
+        "ami-",
+        "arn:",
+        "arn:aws:iam::1:role/",
+        "::::::::",
+        "a b",
+        "99999999999h",
+        "8h",
+        "none",
+        "sha256:",
+        "====",
+        "H4sIAAAAAAAA",
+        "ready",
+        "failed:",
+        "draining:\u{1b}[31m",
+        "booting=99999999999999999999",
     ];
     prop_oneof![
         8 => select(known.map(str::to_owned).to_vec()),
@@ -112,10 +175,27 @@ fn value() -> impl Strategy<Value = String> {
 
 fn page() -> impl Strategy<Value = Page> {
     let code = select(vec![
-        "", "-", "UnknownCode", "RequestLimitExceeded", "InsufficientInstanceCapacity", "InvalidParameterValue",
-        "UnauthorizedOperation", "Unsupported", "a\u{1b}[31mb", "a\nb", "com.amazonaws#X:http://x", "größe", "ExpiredToken",
-        "IdempotentParameterMismatch", "DryRunOperation", "InvalidInstanceID.NotFound", "ParameterNotFound",
-        "NoSuchEntity", "SpotMaxPriceTooLow", "MaxSpotInstanceCountExceeded", "InternalError",
+        "",
+        "-",
+        "UnknownCode",
+        "RequestLimitExceeded",
+        "InsufficientInstanceCapacity",
+        "InvalidParameterValue",
+        "UnauthorizedOperation",
+        "Unsupported",
+        "a\u{1b}[31mb",
+        "a\nb",
+        "com.amazonaws#X:http://x",
+        "größe",
+        "ExpiredToken",
+        "IdempotentParameterMismatch",
+        "DryRunOperation",
+        "InvalidInstanceID.NotFound",
+        "ParameterNotFound",
+        "NoSuchEntity",
+        "SpotMaxPriceTooLow",
+        "MaxSpotInstanceCountExceeded",
+        "InternalError",
     ]);
     prop_oneof![
         Just(Page::Empty),
@@ -323,7 +403,9 @@ fn done(mut response: Response<Bytes>, how: &How) -> Response<Bytes> {
 fn instead(page: &Page, is_json: bool) -> Bytes {
     match page {
         Page::Empty => Bytes::new(),
-        Page::Html => "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>\u{1b}[1mno<br></body>".into(),
+        Page::Html => {
+            "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>\u{1b}[1mno<br></body>".into()
+        }
         Page::NoCode if is_json => r#"{"message": "no"}"#.into(),
         Page::NoCode => "<Response><Errors><Error><Message>no</Message></Error></Errors></Response>".into(),
         Page::WrongRoot if is_json => "[1, [2], null]".into(),
@@ -391,7 +473,11 @@ impl Sandbox {
                 let templates = ec2.launch_templates.iter().map(|(id, found)| (id, found.versions.len().to_string()));
                 let foreign = groups.chain(templates).filter(|(id, _)| of(id) != stack);
                 others.extend(foreign.map(|(id, what)| format!("{name} {id} {what}")));
-                let values = region.ssm.parameters.iter().filter(|(_, found)| found.tags.get(STACK).map_or("", |own| own) != stack);
+                let values = region
+                    .ssm
+                    .parameters
+                    .iter()
+                    .filter(|(_, found)| found.tags.get(STACK).map_or("", |own| own) != stack);
                 others.extend(values.map(|(key, found)| format!("{name} {key} {:?}", found.versions)));
             }
             let roles = world.iam.roles.iter().filter(|(_, role)| role.tags.get(STACK).map_or("", |own| own) != stack);

@@ -124,6 +124,22 @@ pub fn json(document: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The same text with another character in the place of each that commands, byte for byte as long, so that places in it
+/// stay places. What ASCII knows as a control stays for whoever draws: it has signs of its own for them.
+#[must_use]
+pub fn same_length(text: &str) -> Cow<'_, str> {
+    let is_odd = |letter: char| is_command(letter) && !letter.is_ascii();
+    if !text.contains(is_odd) {
+        return Cow::Borrowed(text);
+    }
+    let instead = |letter: char| match letter {
+        letter if !is_odd(letter) => letter,
+        letter if letter.len_utf8() == 2 => '·',
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    Cow::Owned(text.chars().map(instead).collect())
+}
+
 fn written_out(text: &str, instead: impl Fn(char) -> Option<&'static str>) -> Cow<'_, str> {
     if !text.contains(|letter| is_command(letter) || is_mark(letter)) {
         return Cow::Borrowed(text);
@@ -159,6 +175,9 @@ pub(crate) mod tests {
         fn nothing_commands_a_terminal(text in "([\u{0}-\u{a0}]|\\PC|[\u{200e}-\u{202f}]|[\u{fdd0}-\u{fdd6}]){0,40}") {
             prop_assert!(is_legible(&line(&text)) && !line(&text).contains('\n'));
             prop_assert!(is_legible(&report(&text, false)));
+            let drawn = same_length(&text);
+            prop_assert!(drawn.len() == text.len() && drawn.chars().all(|letter| letter.is_ascii() || !is_command(letter)));
+            prop_assert!(text.char_indices().map(|(at, _)| at).eq(drawn.char_indices().map(|(at, _)| at)));
             let document = serde_json::json!({ "text": text }).to_string();
             let shown = json(&document);
             prop_assert!(is_legible(&shown));
