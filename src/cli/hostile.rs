@@ -5,8 +5,10 @@
 //! `PROPTEST_CASES` sets how many cases each command gets.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use base64::Engine;
 use clap::Parser;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
@@ -178,6 +180,15 @@ fn judge(command: &str, before: &Seen, ran: &Ran) -> Result<(), TestCaseError> {
     let had = before.live.get("w").copied().unwrap_or_default();
     let has = after.live.get("w").copied().unwrap_or_default();
     prop_assert!(has <= had.max(wished(command)), "{has} workers: {}", said());
+    // Where a list came whole, success is what was asked for.
+    if ran.code == 0 && !ran.hostile.told().hides {
+        let is_wrong = match command.split(' ').nth(1) {
+            Some("up") => has < wished(command),
+            Some("down" | "destroy") => has > 0,
+            _ => false,
+        };
+        prop_assert!(!is_wrong, "it says that all went well, and {has} workers live: {}", said());
+    }
     Ok(())
 }
 
@@ -195,13 +206,17 @@ fn sums(value: &Value, name: &str) -> Result<(), TestCaseError> {
     }
 }
 
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10)
+}
+
 /// Runs the property, in a thread with the stack that the program itself has.
 fn holds_for(commands: &'static [&'static str], is_standing: bool) {
     let work = move || {
         let stage = stage();
         let before = if is_standing { &stage.standing } else { &stage.fresh };
         let seen = before.seen("w");
-        let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(24);
+        let cases = cases();
         let mut failed = Vec::new();
         for command in commands {
             let config = ProptestConfig {
@@ -222,6 +237,95 @@ fn holds_for(commands: &'static [&'static str], is_standing: bool) {
     };
     let failed = std::thread::Builder::new().stack_size(8 << 20).spawn(work).unwrap().join().unwrap();
     assert!(failed.is_empty(), "{failed}");
+}
+
+/// What a shell, a template, XML, JSON or a URL would take for its own.
+fn text() -> impl Strategy<Value = String> {
+    let known = [
+        "",
+        "-",
+        "--privileged",
+        "'",
+        "\"",
+        "\\",
+        "$(id)",
+        "`id`",
+        "$HOME",
+        "{{ x }}",
+        "{% x %}",
+        "]]>",
+        "<a>&amp;",
+        "&",
+        "=",
+        "+",
+        "%41",
+        "%",
+        "\n",
+        "\r",
+        "\t",
+        " ",
+        ";",
+        "END_OF_FILE",
+        "größe",
+        "日本 🦀",
+        "e\u{301}",
+        "\u{1b}[31m",
+        "\u{85}",
+        "\u{2028}",
+        "null",
+        "../..",
+    ];
+    prop::collection::vec(proptest::sample::select(known.map(str::to_owned).to_vec()), 0..5)
+        .prop_map(|parts| parts.concat())
+}
+
+/// What the template's word for the box's facts holds, as a shell reads it.
+fn facts(user_data: &str) -> Value {
+    let bytes = base64::engine::general_purpose::STANDARD.decode(user_data).unwrap();
+    let mut script = String::new();
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::GzDecoder::new(bytes.as_slice()).read_to_string(&mut script).unwrap();
+    } else {
+        script = String::from_utf8(bytes).unwrap();
+    }
+    let line = script.lines().find(|line| line.starts_with("printf '%s' ")).unwrap();
+    let words = shlex::split(line).unwrap();
+    assert_eq!((words.len(), words[3].as_str()), (4, ">/opt/spotctl/box.json"), "{line}");
+    serde_json::from_str(&words[2]).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_the_file_says_arrives_at_the_worker_as_it_is(
+        env in prop::collection::btree_map("[B-Z_]{1,8}", text(), 0..4),
+        labels in prop::collection::vec(text(), 0..3),
+        command in prop::collection::vec(text(), 0..4),
+        tags in prop::collection::btree_map("[b-r][a-z0-9_.:=+@-]{0,12}", "[a-zA-Z0-9äß日 _.:=+@/-]{0,12}[a-z]", 0..4),
+    ) {
+        let stage = stage();
+        let place = stage.folder.path().join("any");
+        let args: Vec<String> = labels.iter().map(|label| format!("--label=x={label}")).collect();
+        let file = serde_json::json!({
+            "name": "w",
+            "container": {"image": "i", "env": env, "args": args, "command": command},
+            "parameters": {"file": "../other/.env"},
+            "tags": tags,
+        });
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join("spotctl.yaml"), file.to_string().replace('\u{85}', "\\u0085")).unwrap();
+        let ran = told(stage, &stage.fresh, "any up --wait launched", Vec::new());
+        prop_assert_eq!(ran.code, 0, "{}", ran.heard.err);
+        let (user_data, seen) = ran.sandbox.newest("w").unwrap();
+        let facts = facts(&user_data);
+        for (name, given) in [("env", serde_json::json!(env)), ("args", serde_json::json!(args)), ("command", serde_json::json!(command))] {
+            prop_assert_eq!(&facts[name], &given);
+        }
+        for (key, value) in &tags {
+            prop_assert_eq!(seen.get(key), Some(value));
+        }
+    }
 }
 
 #[test]

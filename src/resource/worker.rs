@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 
 use super::{ec2_tags, pairs};
-use crate::cloud::{Cloud, call, pages, poll};
+use crate::cloud::{Cloud, call, lacking, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::cost::Disk;
 use crate::decide::names::{self, Market};
@@ -57,19 +57,22 @@ async fn read_pages(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<(Strin
     let reservations = found.iter().flat_map(|page| page.reservations());
     let instances = reservations.flat_map(aws_sdk_ec2::types::Reservation::instances);
     let mut workers: Vec<(String, Worker)> = instances
-        .filter_map(|instance| {
+        .map(|instance| {
             let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
-            Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
+            let stack = stack.map_or_else(String::new, |(_, stack)| stack.to_owned());
+            // One that is passed over would be launched a second time, or forgotten by `down`.
+            read(instance).map(|worker| (stack, worker)).map_err(|field| lacking(field, "DescribeInstances"))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     workers.sort_by(|(_, a), (_, b)| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
     Ok(workers)
 }
 
-/// An instance as a worker; `None` where AWS left out what it always sends.
-fn read(instance: &Instance) -> Option<Worker> {
+/// An instance as a worker, or the field that AWS left out and always sends.
+fn read(instance: &Instance) -> Result<Worker, &'static str> {
     let tag = |wanted: &str| pairs(instance.tags()).find(|(key, _)| *key == wanted).map(|(_, value)| value);
-    let state = match instance.state()?.name()? {
+    let id = instance.instance_id().filter(|id| !id.is_empty()).ok_or("instanceId")?;
+    let state = match instance.state().and_then(|state| state.name()).ok_or("instanceState")? {
         InstanceStateName::Pending => State::Pending,
         InstanceStateName::Stopping => State::Stopping,
         InstanceStateName::Stopped => State::Stopped,
@@ -78,11 +81,12 @@ fn read(instance: &Instance) -> Option<Worker> {
         // `running`, and a state that AWS adds some day: billed until we know better.
         _ => State::Running,
     };
-    let launched_at = Timestamp::from_second(instance.launch_time()?.secs()).ok()?;
+    let launched_at = instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok());
+    let launched_at = launched_at.ok_or("launchTime")?;
     let is_spot = instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot);
-    Some(Worker {
-        id: instance.instance_id()?.to_owned(),
-        instance_type: instance.instance_type()?.as_str().to_owned(),
+    Ok(Worker {
+        id: id.to_owned(),
+        instance_type: instance.instance_type().ok_or("instanceType")?.as_str().to_owned(),
         zone: instance.placement().and_then(|placement| placement.availability_zone()).unwrap_or_default().to_owned(),
         market: if is_spot { Market::Spot } else { Market::OnDemand },
         state,

@@ -237,6 +237,8 @@ pub(crate) fn damages() -> impl Strategy<Value = Vec<Damage>> {
 pub(crate) struct Told {
     pub(crate) calls: usize,
     pub(crate) operations: BTreeMap<String, usize>,
+    /// Whether a list of instances came without one of them, as if there were none: nobody can know better.
+    pub(crate) hides: bool,
     kept: BTreeMap<String, Kept>,
 }
 
@@ -311,8 +313,12 @@ impl Hostile {
             Ok(_) => return Err(ConnectorError::io("the weather".into())),
             Err(error) => return Err(ConnectorError::other(error.into(), None)),
         };
+        let before = response.body().clone();
         for damage in mine() {
             response = done(response, &damage.how);
+        }
+        if operation == "DescribeInstances" && hides(&before, response.body()) {
+            self.told().hides = true;
         }
         if let (Some(tokens), true) = (forever, response.status().is_success()) {
             let body = response.body().clone();
@@ -424,6 +430,13 @@ fn instead(page: &Page, is_json: bool) -> Bytes {
     }
 }
 
+/// Whether what is an instance in the whole answer is none in the damaged one, which a client can read.
+fn hides(whole: &[u8], damaged: &[u8]) -> bool {
+    let ids = |body: &[u8]| Element::read(body).map_or_else(Vec::new, |root| root.instances());
+    let shown = ids(damaged);
+    ids(whole).iter().any(|id| !shown.contains(id))
+}
+
 /// The page with this token as the next one's.
 fn named_next(body: &Bytes, token: &str) -> Bytes {
     if let Ok(Value::Object(mut fields)) = serde_json::from_slice(body) {
@@ -485,6 +498,18 @@ impl Sandbox {
             Seen { live, others }
         });
         look.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// User data and tags of the newest worker of the stack, as EC2 has them.
+    pub(crate) fn newest(&self, stack: &str) -> Option<(String, BTreeMap<String, String>)> {
+        let look = self.change(|world| {
+            let ec2 = &world.region("us-east-1").ec2;
+            let mine = ec2.instances.iter().filter_map(|(id, instance)| Some((instance, ec2.tags.get(id)?)));
+            let mine = mine.filter(|(_, tags)| tags.get("spotctl:stack").is_some_and(|name| name == stack));
+            let (instance, tags) = mine.max_by_key(|(instance, _)| instance.launched_at)?;
+            Some((instance.data.user_data.clone()?, tags.clone()))
+        });
+        look.ok().flatten()
     }
 
     /// One of the account's own instances, which no stack's tag names; and a worker of `stack` past its expiry.

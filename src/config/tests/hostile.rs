@@ -281,6 +281,9 @@ proptest! {
     ) {
         let env: std::collections::BTreeMap<String, String> =
             env.into_iter().filter(|(key, text)| !key.starts_with("DOCKER_") && !key.starts_with("AWS_") && !text.ends_with('$')).collect();
+        let command: Vec<String> = command.iter().map(|word| word.replace("${", "$ {")).collect();
+        let env: std::collections::BTreeMap<String, String> =
+            env.into_iter().map(|(key, text)| (key, text.replace("${", "$ {"))).collect();
         let json = serde_json::json!({
             "name": "w",
             "container": {"image": "i", "env": env, "command": command},

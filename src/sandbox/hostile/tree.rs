@@ -158,6 +158,21 @@ impl Element {
         }
     }
 
+    /// What a list of instances says of each that it shows: the private address, which no damage that keeps the item moves
+    /// unless it is itself what is damaged.
+    pub(super) fn instances(&self) -> Vec<String> {
+        let inside = |name: &'static str| move |child: &&Self| child.name == name;
+        let sets = self.children.iter().filter(inside("reservationSet")).flat_map(|set| &set.children);
+        let sets = sets.filter(inside("item")).flat_map(|reservation| &reservation.children);
+        let items = sets.filter(inside("instancesSet")).flat_map(|set| &set.children).filter(inside("item"));
+        items.map(|item| item.mark()).collect()
+    }
+
+    fn mark(&self) -> String {
+        let mark = self.children.iter().find(|child| child.name == "privateIpAddress");
+        mark.map_or_else(String::new, |mark| mark.text.clone())
+    }
+
     /// EC2's tokens stand at the top, IAM's in the result.
     pub(super) fn name_next(&mut self, token: &str) {
         let is_result = |child: &Self| child.name.ends_with("Result");
