@@ -220,9 +220,27 @@ impl Svg {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use quick_xml::Reader;
 
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_prices_at_any_time_are_a_well_formed_chart(
+            name in "(\\PC|[\u{0}-\u{ff}]){0,10}",
+            mut points in prop::collection::vec((-400_000_000_i64..9_000_000_000, prop_oneof![0_i64..10_000_000, 0..=1_000_000_000_000_000_i64]), 0..6),
+            hours in 0_i64..2_400,
+        ) {
+            points.sort_unstable();
+            let points = points.iter().map(|(at, micros)| (Timestamp::from_second(*at).unwrap(), Usd::from_micros(*micros)));
+            let line = Line { name, points: points.collect() };
+            let (names, _) = read(&svg(&[line], at(500_000), at(500_000 + hours)));
+            prop_assert!(names.len() < 100);
+        }
+    }
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(hour * 3600).unwrap()

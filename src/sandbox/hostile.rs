@@ -30,7 +30,7 @@ mod tree;
 use tree::Element;
 
 /// More calls than this in one command is a loop. A throttled call is made forty times, and a command makes some thirty.
-const MOST_CALLS: usize = 4_000;
+const MOST_CALLS: usize = 2_500;
 
 /// What becomes of the answers to one operation.
 #[derive(Debug, Clone)]
@@ -255,13 +255,27 @@ struct Kept {
     shown: usize,
 }
 
-/// The client; `operations` are those that the command calls, by which a damage finds its own.
+/// The client.
 #[derive(Debug, Clone)]
 pub(crate) struct Hostile {
-    pub(crate) sandbox: Sandbox,
-    pub(crate) operations: Arc<Vec<String>>,
-    pub(crate) damages: Arc<Vec<Damage>>,
-    pub(crate) told: Arc<Mutex<Told>>,
+    sandbox: Sandbox,
+    damages: Arc<Vec<Aimed>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What becomes of the answers to this operation.
+#[derive(Debug, Clone)]
+pub(crate) struct Aimed {
+    pub(crate) operation: String,
+    pub(crate) once: bool,
+    pub(crate) how: How,
+}
+
+impl Damage {
+    /// At one of the operations that the command calls.
+    pub(crate) fn aimed(&self, operations: &[String]) -> Aimed {
+        Aimed { operation: self.operation.get(operations).clone(), once: self.once, how: self.how.clone() }
+    }
 }
 
 thread_local! {
@@ -269,8 +283,8 @@ thread_local! {
 }
 
 impl Hostile {
-    pub(crate) fn new(sandbox: Sandbox, operations: Arc<Vec<String>>, damages: Vec<Damage>) -> Self {
-        Self { sandbox, operations, damages: Arc::new(damages), told: Arc::default() }
+    pub(crate) fn new(sandbox: Sandbox, damages: Vec<Aimed>) -> Self {
+        Self { sandbox, damages: Arc::new(damages), told: Arc::default() }
     }
 
     /// Every command of this thread meets this AWS, until the answer is dropped.
@@ -292,13 +306,8 @@ impl Hostile {
             *nth += 1;
             *nth
         };
-        let mine = || {
-            let named = |damage: &&Damage| {
-                let named = (!self.operations.is_empty()).then(|| damage.operation.get(self.operations.as_slice()));
-                named == Some(&operation) && (nth == 1 || !damage.once)
-            };
-            self.damages.iter().filter(named)
-        };
+        let is_mine = |damage: &&Aimed| damage.operation == operation && (nth == 1 || !damage.once);
+        let mine = || self.damages.iter().filter(is_mine);
         let forever = mine().find_map(|damage| match &damage.how {
             How::Pages(tokens) => Some(tokens),
             _ => None,
