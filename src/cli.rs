@@ -148,7 +148,7 @@ pub fn main() -> ExitCode {
 /// Runs one command to its end and answers the exit status.
 async fn carry_out(ui: &Ui, cli: Cli) -> u8 {
     let command = cli.command.name();
-    match dispatch(ui, cli).await {
+    match Box::pin(dispatch(ui, cli)).await {
         Ok(code) | Err(Failure::Reported(code)) => code,
         Err(Failure::Unreported(error)) => {
             report::write_failure(ui, command, &error);

@@ -28,12 +28,11 @@ pub struct Ui {
     address: Arc<Address>,
     /// The spinners that turn now: a line is written above them, not into them.
     spinning: Arc<Mutex<Vec<ProgressBar>>>,
-    #[cfg(test)]
+    /// Where a test listens.
     heard: Option<Arc<Mutex<Heard>>>,
 }
 
-/// What was written, where a test listens.
-#[cfg(test)]
+/// What was written.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heard {
     pub(crate) out: String,
@@ -75,7 +74,6 @@ impl Ui {
             interactive,
             address: Arc::default(),
             spinning: Arc::default(),
-            #[cfg(test)]
             heard: None,
         }
     }
@@ -89,7 +87,6 @@ impl Ui {
     }
 
     fn put(&self, stream: Stream, text: &str) {
-        #[cfg(test)]
         if let Some(heard) = &self.heard {
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             return match stream {

@@ -210,7 +210,7 @@ fn slipped(text: &str, slips: &[Slip]) -> String {
                 lines.splice(at..at, std::iter::once("a: &a [x]".to_owned()).chain(bomb));
             }
             Slip::Wide(_, times) => {
-                lines[at] = format!("{}{line}\t # {}", "\t".repeat(times % 7), "日e\u{301}".repeat(*times))
+                lines[at] = format!("{}{line}\t # {}", "\t".repeat(times % 7), "日e\u{301}".repeat(*times));
             }
         }
     }

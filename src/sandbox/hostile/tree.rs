@@ -2,10 +2,9 @@
 
 use std::fmt::Write;
 
-use proptest::sample::Index;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{How, Other};
 
@@ -227,7 +226,7 @@ pub(super) fn damage_json(root: &mut Value, how: &How) {
     };
     let mut places = Vec::new();
     gather(root, &mut String::new(), &mut places);
-    let place = pick(at, &places);
+    let place = at.get(&places).clone();
     match how {
         How::Every(_, text) => {
             let name = place.rsplit('/').next().unwrap_or_default().to_owned();
@@ -262,15 +261,11 @@ pub(super) fn damage_json(root: &mut Value, how: &How) {
             }
         }
         how => {
-            if let Some(value) = root.pointer_mut(place) {
+            if let Some(value) = root.pointer_mut(&place) {
                 hurt_json(value, how);
             }
         }
     }
-}
-
-fn pick<'a>(at: &Index, places: &'a [String]) -> &'a String {
-    at.get(places)
 }
 
 fn gather(value: &Value, path: &mut String, places: &mut Vec<String>) {
@@ -305,7 +300,7 @@ fn hurt_json(value: &mut Value, how: &How) {
         (How::Empty(_), _) => json!(""),
         (How::Extra(_), Value::Object(fields)) => {
             let odd = ("UnheardOf".to_owned(), json!({"a": [null, 1.5]}));
-            Value::Object(Map::from_iter(fields.clone().into_iter().chain([odd])))
+            Value::Object(fields.clone().into_iter().chain([odd]).collect())
         }
         (How::Extra(_), Value::Array(items)) => Value::Array([&items[..], &[json!(null)]].concat()),
         (How::Kind(_, Other::Text), _) => json!("text"),
