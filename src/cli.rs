@@ -141,15 +141,24 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(cli.global.output, cli.global.quiet, cli.global.color).about(Address::of(&cli.global));
     let command = cli.command.name();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(dispatch(&ui, cli)),
-        Err(error) => Err(Error::new(Kind::Aws, format!("starting the runtime: {error}")).into()),
-    };
-    match result {
-        Ok(code) | Err(Failure::Reported(code)) => ExitCode::from(code),
-        Err(Failure::Unreported(error)) => {
+    ExitCode::from(match runtime {
+        Ok(runtime) => runtime.block_on(carry_out(&ui, cli)),
+        Err(error) => {
+            let error = Error::new(Kind::Aws, format!("starting the runtime: {error}"));
             report::write_failure(&ui, command, &error);
-            ExitCode::from(error.kind.exit_code())
+            error.kind.exit_code()
+        }
+    })
+}
+
+/// Runs one command to its end and answers the exit status.
+async fn carry_out(ui: &Ui, cli: Cli) -> u8 {
+    let command = cli.command.name();
+    match Box::pin(dispatch(ui, cli)).await {
+        Ok(code) | Err(Failure::Reported(code)) => code,
+        Err(Failure::Unreported(error)) => {
+            report::write_failure(ui, command, &error);
+            error.kind.exit_code()
         }
     }
 }
@@ -249,3 +258,6 @@ fn trace(verbosity: u8) {
 fn beside(config: &std::path::Path, name: &str) -> PathBuf {
     config.parent().map_or_else(|| PathBuf::from(name), |folder| folder.join(name))
 }
+
+#[cfg(test)]
+mod hostile;

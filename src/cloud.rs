@@ -22,11 +22,13 @@ pub mod bucket;
 pub mod call;
 pub mod dry_run;
 mod http;
+pub mod pages;
 pub mod poll;
 pub mod retry;
 
 use call::DateOf;
-pub use call::{A_PAGE, Failure, call, each_page, pages};
+pub use call::{Failure, call};
+pub use pages::{A_PAGE, each_page, pages};
 use retry::{Deadline, Policy};
 
 /// How long a connection may take to come about.
@@ -75,6 +77,10 @@ impl Cloud {
     /// # Errors
     /// No region anywhere, the sandbox's state cannot be opened, or a CA bundle or a proxy that is none.
     pub async fn connect(settings: &Settings) -> Result<Self> {
+        #[cfg(test)]
+        if let Some(config) = settings.region.as_deref().and_then(sandbox::hostile::config) {
+            return Self::from_config(&config);
+        }
         let mut loader =
             aws_config::defaults(BehaviorVersion::latest()).retry_config(retry::base()).timeout_config(patience());
         if let Some(region) = &settings.region {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Error;
 use crate::settings::Output;
-use crate::ui::Ui;
+use crate::ui::{Ui, legible};
 
 pub mod chart;
 pub mod choice;
@@ -26,7 +26,7 @@ const FORMAT: u32 = 1;
 
 /// Something a command answers.
 pub trait Report: Serialize {
-    /// For people; ends with a newline unless empty.
+    /// For people, in colour by marks; ends with a newline unless empty.
     fn text(&self, color: bool) -> String;
 
     /// Whether it says nothing. After a failure "nothing" would be a claim that nobody checked, so it is not printed.
@@ -39,7 +39,10 @@ pub trait Report: Serialize {
 pub fn write(ui: &Ui, command: &str, report: &impl Report, error: Option<&Error>) {
     match ui.output {
         Output::Text if error.is_some() && report.is_empty() => {}
-        Output::Text => ui.data(&ui.complete(&report.text(ui.colors_data()))),
+        Output::Text => {
+            let color = ui.colors_data();
+            ui.data(&legible::report(&ui.complete(&report.text(color)), color));
+        }
         Output::Json => ui.data(&document(ui, command, report, error)),
     }
     if let Some(error) = error {
@@ -69,7 +72,7 @@ fn document(ui: &Ui, command: &str, report: &impl Serialize, error: Option<&Erro
     }
     let mut document = Value::Object(document);
     complete(ui, &mut document);
-    format!("{document:#}\n")
+    legible::json(&format!("{document:#}\n")).into_owned()
 }
 
 /// What tells to run something, wherever it stands in the document.

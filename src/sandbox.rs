@@ -25,6 +25,8 @@ pub mod call;
 pub mod client;
 pub mod ec2;
 pub mod ecr;
+#[cfg(test)]
+pub(crate) mod hostile;
 pub mod iam;
 pub mod kms;
 pub mod metadata;

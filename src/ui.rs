@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is everything else. A thing that waits has one progress line: a spinner on a terminal, one
 //! plain line elsewhere, nothing with `--quiet`. A reader that went away (`spotctl status | head`) is not an error.
+//! Whatever a text holds, it commands no terminal: see [`legible`].
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::Error;
 use crate::settings::{Address, Color, Output};
+
+pub mod legible;
 
 /// Both streams, and how to write to them.
 #[derive(Debug, Clone)]
@@ -25,6 +28,21 @@ pub struct Ui {
     address: Arc<Address>,
     /// The spinners that turn now: a line is written above them, not into them.
     spinning: Arc<Mutex<Vec<ProgressBar>>>,
+    /// Where a test listens.
+    heard: Option<Arc<Mutex<Heard>>>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Heard {
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Out,
+    Err,
 }
 
 /// How stderr's lines begin.
@@ -56,7 +74,39 @@ impl Ui {
             interactive,
             address: Arc::default(),
             spinning: Arc::default(),
+            heard: None,
         }
+    }
+
+    /// One that writes into `heard`, as to a file, and in colour where that is forced.
+    #[cfg(test)]
+    pub(crate) fn listened(output: Output, color: Color, heard: Arc<Mutex<Heard>>) -> Self {
+        let is_colored = color == Color::Always;
+        let plain = Self::new(output, false, color);
+        Self { color_out: is_colored, color_err: is_colored, interactive: false, heard: Some(heard), ..plain }
+    }
+
+    fn put(&self, stream: Stream, text: &str) {
+        if let Some(heard) = &self.heard {
+            let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+            return match stream {
+                Stream::Out => heard.out.push_str(text),
+                Stream::Err => heard.err.push_str(text),
+            };
+        }
+        let (mut out, mut err);
+        let writer: &mut dyn Write = match stream {
+            Stream::Out => {
+                out = std::io::stdout().lock();
+                &mut out
+            }
+            Stream::Err => {
+                err = std::io::stderr().lock();
+                &mut err
+            }
+        };
+        let _ = writer.write_all(text.as_bytes());
+        let _ = writer.flush();
     }
 
     /// The same for a command about this account, region and file: commands that it names are about them too.
@@ -85,9 +135,7 @@ impl Ui {
 
     /// Data: exactly this, on stdout.
     pub fn data(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        let _ = out.flush();
+        self.put(Stream::Out, text);
     }
 
     /// A line for the person at the terminal.
@@ -107,7 +155,8 @@ impl Ui {
     /// A failure, its hints and what is left; said even with `--quiet`.
     pub fn error(&self, error: &Error) {
         if let Some(findings) = &error.findings {
-            self.line(None, findings.text.trim_end());
+            // Drawn already, in colour where that is wanted.
+            self.above_spinner(|| self.put(Stream::Err, &format!("{}\n", findings.text.trim_end())));
         }
         self.line(Some(ERROR), &error.message);
         if let Some(id) = &error.request_id {
@@ -146,7 +195,7 @@ impl Ui {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        bar.set_message(label.to_owned());
+        bar.set_message(legible::line(label).into_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
         self.spinning().push(bar.clone());
         Waiting { ui: self.clone(), bar: Some(bar), last: label.to_owned() }
@@ -171,15 +220,18 @@ impl Ui {
     }
 
     fn line(&self, heading: Option<(&str, Style)>, text: &str) {
-        let write = || {
-            let text = self.complete(text);
-            let mut err = std::io::stderr().lock();
-            let _ = match heading {
-                Some((word, style)) if self.color_err => writeln!(err, "{style}{word}:{style:#} {text}"),
-                Some((word, _)) => writeln!(err, "{word}: {text}"),
-                None => writeln!(err, "{text}"),
+        let text = self.complete(&legible::line(text));
+        self.above_spinner(|| {
+            let line = match heading {
+                Some((word, style)) if self.color_err => format!("{style}{word}:{style:#} {text}\n"),
+                Some((word, _)) => format!("{word}: {text}\n"),
+                None => format!("{text}\n"),
             };
-        };
+            self.put(Stream::Err, &line);
+        });
+    }
+
+    fn above_spinner(&self, write: impl FnOnce()) {
         let spinner = self.spinning().last().cloned();
         match spinner {
             Some(spinner) => spinner.suspend(write),
@@ -203,7 +255,7 @@ impl Waiting {
             return;
         }
         match &self.bar {
-            Some(bar) => bar.set_message(label.to_owned()),
+            Some(bar) => bar.set_message(legible::line(label).into_owned()),
             None => self.ui.note(&format!("{label} …")),
         }
         label.clone_into(&mut self.last);

@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_async::future::pagination_stream::PaginationStream;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::BeforeDeserializationInterceptorContextRef;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
@@ -63,46 +62,7 @@ where
     }
 }
 
-/// Makes the calls of a list until its last page: `list` is the SDK's paginator, which knows each operation's tokens.
-///
-/// # Errors
-/// The first page that failed, classified; a list is whole or not at all.
-pub async fn pages<T, E>(
-    operation: &'static str,
-    list: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<Vec<T>, Failure>
-where
-    E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
-{
-    let mut all = Vec::new();
-    each_page(operation, list, |page| all.push(page)).await?;
-    Ok(all)
-}
-
-/// As many as EC2 shows on one page. Without a number it shows all of them at once, and throttles that harder.
-pub const A_PAGE: i32 = 1000;
-
-/// The same for long lists: of each page `keep` keeps what is needed, and the rest of it is gone before the next one comes.
-/// The SDK's own types are many times larger than what we read of them.
-///
-/// # Errors
-/// The first page that failed, classified; what was kept by then is no list.
-pub async fn each_page<T, E>(
-    operation: &'static str,
-    mut list: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
-    mut keep: impl FnMut(T),
-) -> Result<(), Failure>
-where
-    E: ProvideErrorMetadata + std::error::Error + Debug + 'static,
-{
-    loop {
-        let began = Instant::now();
-        let Some(answer) = list.next().await else { return Ok(()) };
-        keep(classified(operation, began, answer)?);
-    }
-}
-
-fn classified<T, E>(
+pub(super) fn classified<T, E>(
     operation: &'static str,
     began: Instant,
     answer: Result<T, SdkError<E, HttpResponse>>,
@@ -123,6 +83,11 @@ where
 }
 
 impl Failure {
+    /// An answer that arrived and cannot be.
+    pub(super) fn of_answer(operation: &'static str, class: Class, message: impl Into<String>) -> Self {
+        Self { operation, class, code: None, message: message.into(), request_id: None, without_credentials: false }
+    }
+
     fn from_sdk<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Debug + 'static,

@@ -10,6 +10,8 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::json;
 
+use crate::ui::legible;
+
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -91,16 +93,18 @@ impl Findings {
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut shown: Vec<String> = Vec::new();
+        // The renderer has signs for controls of ASCII and for some others; no other reaches a terminal either.
+        let (text, file) = (legible::same_length(&self.text), legible::line(&self.file));
         for finding in &self.list {
-            let mut snippet = Snippet::source(self.text.as_str())
-                .path(self.file.as_str())
-                .annotation(AnnotationKind::Primary.span(finding.span.clone()));
+            let (message, hint) = (legible::line(&finding.message), finding.hint.as_deref().map(legible::line));
+            let mut snippet =
+                Snippet::source(&*text).path(&*file).annotation(AnnotationKind::Primary.span(finding.span.clone()));
             if let Some((span, label)) = &finding.other {
                 snippet = snippet.annotation(AnnotationKind::Context.span(span.clone()).label(*label));
             }
-            let mut group: Group<'_> = Level::ERROR.primary_title(finding.message.as_str()).element(snippet);
-            if let Some(hint) = &finding.hint {
-                group = group.element(Level::HELP.message(hint.as_str()));
+            let mut group: Group<'_> = Level::ERROR.primary_title(&*message).element(snippet);
+            if let Some(hint) = &hint {
+                group = group.element(Level::HELP.message(&**hint));
             }
             shown.push(renderer.render(&[group]).trim_end().to_owned());
         }

@@ -95,12 +95,17 @@ pub(super) fn dotted(path: &[Step]) -> String {
     text
 }
 
+/// How deep lists and mappings may lie in each other. A condition of a statement lies eight deep; what lies two thousand
+/// deep, which the library would take, is read by as many functions in each other, and no stack is sure to hold them.
+const DEEPEST: usize = 64;
+
 /// Reads `text`; the tree is there even with doubled keys (their first value), not with broken syntax.
 pub(super) fn read(text: &str) -> (Option<Node>, Vec<Finding>) {
     let options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         strict_booleans: true,
         with_snippet: false,
+        budget: serde_saphyr::budget! { max_depth: DEEPEST },
     };
     let raw: Spanned<Raw> = match serde_saphyr::from_str_with_options(text, options) {
         Ok(raw) => raw,
@@ -123,7 +128,7 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Finding {
     let message = shown.split(" at line ").next().unwrap_or(&shown).lines().next().unwrap_or_default();
     let message = message.split_once(": line ").map_or(message, |(message, _)| message);
     if message.starts_with("budget breached") {
-        return Finding::new(span, "", "too large: the file, or what its aliases unfold to");
+        return Finding::new(span, "", "too large or too deep: the file, or what its aliases unfold to");
     }
     let finding = Finding::new(span.clone(), "", format!("not YAML: {message}"));
     let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);

@@ -119,7 +119,31 @@ pub fn console_tail(text: &str, lines: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_tag_and_any_console_are_read(
+            text in "(i-[0-9a-f]{0,3}|[ :=/]|[0-9]{1,30}|ready|draining|failed|1970-01-01T00:00:00Z|\u{1b}\\[?|[\u{0}-\u{ff}]|\\PC){0,20}",
+            phase in "(ready|failed:)?\\PC{0,6}",
+            lines in 0_usize..4,
+        ) {
+            let _ = (standing(Some(&text)), began(&text, &phase), began(&phase, &text));
+            if let Some(word) = LastWord::parse(&text) {
+                let shown = word.to_string();
+                prop_assert!(shown.chars().count() <= TAG_VALUE);
+                let again = LastWord::parse(&shown);
+                prop_assert!(text.chars().count() > 200 || again.as_ref() == Some(&word), "{:?} {:?}", word, again);
+            }
+            let tail = console_tail(&text, lines);
+            prop_assert!(tail.len() <= lines);
+            prop_assert!(tail.iter().all(|line| line.chars().all(|letter| !letter.is_control() || letter == '\t')));
+        }
+    }
 
     #[test]
     fn a_phase_is_on_its_way_ready_or_ending() {

@@ -98,7 +98,35 @@ pub fn levels(points: &[Point], since: Timestamp, until: Timestamp, parts: u32) 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn any_moment() -> impl Strategy<Value = Timestamp> {
+        let (first, last) = (Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+        prop_oneof![first..=last, Just(first), Just(last), 0_i64..1000]
+            .prop_map(|at| Timestamp::from_second(at).unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn prices_of_any_size_at_any_time_have_a_middle_and_a_shape(
+            mut points in prop::collection::vec((any_moment(), any::<i64>().prop_map(Usd::from_micros)), 0..6),
+            (one, other) in (any_moment(), any_moment()),
+            parts in 1_u32..50,
+        ) {
+            points.sort();
+            let (since, until) = (one.min(other), one.max(other));
+            if let Some(found) = stability(&points, since, until) {
+                prop_assert!(found.min <= found.median && found.median <= found.max);
+            } else {
+                prop_assert!(points.is_empty());
+            }
+            prop_assert!(levels(&points, since, until, parts).iter().flatten().all(|level| *level <= TOP));
+        }
+    }
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(hour * 3600).unwrap()

@@ -12,6 +12,7 @@ use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 
 use crate::decide::stability::Point;
 use crate::spec::Usd;
+use crate::ui::legible;
 
 /// More lines than this nobody can tell apart.
 pub const LINES: usize = 10;
@@ -126,7 +127,7 @@ pub fn svg(lines: &[Line], since: Timestamp, until: Timestamp) -> String {
         let swatch = format!("M{} {y}h28", RIGHT + 24);
         svg.leaf("path", &[&stroke[..], &[("d", swatch.as_str())]].concat(), "");
         let now = line.points.last().map_or_else(String::new, |(_, price)| format!(": {price}"));
-        svg.text((RIGHT + 62, y + 5), &[("fill", "#222222")], &format!("{}{now}", line.name));
+        svg.text((RIGHT + 62, y + 5), &[("fill", "#222222")], &format!("{}{now}", legible::line(&line.name)));
     }
     svg.close("svg");
     svg.finish()
@@ -220,9 +221,30 @@ impl Svg {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use quick_xml::Reader;
 
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_prices_at_any_time_are_a_well_formed_chart(
+            name in "(\\PC|[\u{0}-\u{ff}]){0,10}",
+            mut points in prop::collection::vec((-400_000_000_i64..9_000_000_000, prop_oneof![0_i64..10_000_000, 0..=1_000_000_000_000_000_i64]), 0..6),
+            hours in 0_i64..2_400,
+        ) {
+            points.sort_unstable();
+            let points = points.iter().map(|(at, micros)| (Timestamp::from_second(*at).unwrap(), Usd::from_micros(*micros)));
+            let line = Line { name, points: points.collect() };
+            let svg = svg(&[line], at(500_000), at(500_000 + hours));
+            // XML has no form for a control character.
+            prop_assert!(legible::tests::is_legible(&svg), "{:?}", svg);
+            let (names, _) = read(&svg);
+            prop_assert!(names.len() < 100);
+        }
+    }
 
     fn at(hour: i64) -> Timestamp {
         Timestamp::from_second(hour * 3600).unwrap()

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use super::Report;
 use crate::doctor::{Check, Status};
+use crate::ui::legible::{self, Look, marked};
 
 /// `doctor`.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -27,9 +27,10 @@ impl Report for Doctor {
         let mut text = String::new();
         for check in &self.checks {
             let word = check.status.as_str();
-            let style = if color { style(check.status) } else { Style::new() };
-            let _ = writeln!(text, "{style}{word:<4}{style:#}  {:<widest$}  {}", check.name, check.evidence);
-            for line in check.advice.iter().flat_map(|advice| advice.lines()) {
+            let word = format!("{word:<4}");
+            let word = if color { marked(look(check.status), &word) } else { word };
+            let _ = writeln!(text, "{word}  {:<widest$}  {}", check.name, legible::line(&check.evidence));
+            for line in check.advice.iter().flat_map(|advice| advice.lines()).map(legible::line) {
                 let _ = writeln!(text, "{:indent$}{line}", "", indent = 4 + 2 + widest + 2 + 2);
             }
         }
@@ -56,14 +57,13 @@ impl Doctor {
     }
 }
 
-fn style(status: Status) -> Style {
-    let color = match status {
-        Status::Ok => AnsiColor::Green,
-        Status::Warn => AnsiColor::Yellow,
-        Status::Fail => AnsiColor::Red,
-        Status::Skip => return Style::new().dimmed(),
-    };
-    color.on_default().bold()
+fn look(status: Status) -> Look {
+    match status {
+        Status::Ok => Look::Good,
+        Status::Warn => Look::Warning,
+        Status::Fail => Look::Bad,
+        Status::Skip => Look::Faint,
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
              fail  spot-role  evidence of spot-role\n                   one\n                   two\n\
              skip  quota      evidence of quota\n\n1 failed, 1 not seen, 1 ok\n"
         );
-        assert!(report.text(true).contains("\u{1b}["), "no colour");
+        assert!(legible::report(&report.text(true), true).contains("\u{1b}["), "no colour");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use super::{ec2_tags, pairs};
-use crate::cloud::{A_PAGE, Cloud, call, each_page, pages, poll};
+use crate::cloud::{A_PAGE, Cloud, call, each_page, lacking, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::cost::Disk;
 use crate::decide::names::{self, Market};
@@ -53,24 +53,29 @@ async fn read_all(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<Worker>>
 /// Each with the name of its stack, in the order of their launch.
 async fn read_pages(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<(String, Worker)>> {
     let request = cloud.ec2.describe_instances().filters(by);
-    let mut workers: Vec<(String, Worker)> = Vec::new();
+    let mut workers: Vec<Result<(String, Worker), &'static str>> = Vec::new();
     each_page("DescribeInstances", request.into_paginator().page_size(A_PAGE).send(), |page| {
         let instances = page.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
-        workers.extend(instances.filter_map(|instance| {
+        workers.extend(instances.map(|instance| {
             let stack = pairs(instance.tags()).find(|(key, _)| *key == names::TAG_STACK);
-            Some((stack.map_or_else(String::new, |(_, stack)| stack.to_owned()), read(instance)?))
+            let stack = stack.map_or_else(String::new, |(_, stack)| stack.to_owned());
+            read(instance).map(|worker| (stack, worker))
         }));
     })
     .await
     .map_err(|failure| failure.doing(doing))?;
+    // One that is passed over would be launched a second time, or forgotten by `down`.
+    let workers: Result<Vec<(String, Worker)>, &'static str> = workers.into_iter().collect();
+    let mut workers = workers.map_err(|field| lacking(field, "DescribeInstances"))?;
     workers.sort_by(|(_, a), (_, b)| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
     Ok(workers)
 }
 
-/// An instance as a worker; `None` where AWS left out what it always sends.
-fn read(instance: &Instance) -> Option<Worker> {
+/// An instance as a worker, or the field that AWS left out and always sends.
+fn read(instance: &Instance) -> Result<Worker, &'static str> {
     let tag = |wanted: &str| pairs(instance.tags()).find(|(key, _)| *key == wanted).map(|(_, value)| value);
-    let state = match instance.state()?.name()? {
+    let id = instance.instance_id().filter(|id| !id.is_empty()).ok_or("instanceId")?;
+    let state = match instance.state().and_then(|state| state.name()).ok_or("instanceState")? {
         InstanceStateName::Pending => State::Pending,
         InstanceStateName::Stopping => State::Stopping,
         InstanceStateName::Stopped => State::Stopped,
@@ -79,11 +84,12 @@ fn read(instance: &Instance) -> Option<Worker> {
         // `running`, and a state that AWS adds some day: billed until we know better.
         _ => State::Running,
     };
-    let launched_at = Timestamp::from_second(instance.launch_time()?.secs()).ok()?;
+    let launched_at = instance.launch_time().and_then(|time| Timestamp::from_second(time.secs()).ok());
+    let launched_at = launched_at.ok_or("launchTime")?;
     let is_spot = instance.instance_lifecycle() == Some(&InstanceLifecycleType::Spot);
-    Some(Worker {
-        id: instance.instance_id()?.to_owned(),
-        instance_type: instance.instance_type()?.as_str().to_owned(),
+    Ok(Worker {
+        id: id.to_owned(),
+        instance_type: instance.instance_type().ok_or("instanceType")?.as_str().to_owned(),
         zone: instance.placement().and_then(|placement| placement.availability_zone()).unwrap_or_default().to_owned(),
         market: if is_spot { Market::Spot } else { Market::OnDemand },
         state,

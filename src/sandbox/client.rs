@@ -43,7 +43,7 @@ impl HttpConnector for Client {
     }
 }
 
-fn into_http(request: &HttpRequest) -> Result<Request<Bytes>, ConnectorError> {
+pub(super) fn into_http(request: &HttpRequest) -> Result<Request<Bytes>, ConnectorError> {
     let unusable = |error: Box<dyn std::error::Error + Send + Sync>| ConnectorError::user(error);
     let body = request.body().bytes().ok_or_else(|| unusable("the sandbox takes no streamed body".into()))?;
     let mut built = Request::builder().method(request.method()).uri(request.uri());
@@ -53,7 +53,7 @@ fn into_http(request: &HttpRequest) -> Result<Request<Bytes>, ConnectorError> {
     built.body(Bytes::copy_from_slice(body)).map_err(|error| unusable(error.into()))
 }
 
-fn from_http(response: Response<Bytes>) -> Result<HttpResponse, ConnectorError> {
+pub(super) fn from_http(response: Response<Bytes>) -> Result<HttpResponse, ConnectorError> {
     let (parts, body) = response.into_parts();
     let response = Response::from_parts(parts, SdkBody::from(body));
     HttpResponse::try_from(response).map_err(|error| ConnectorError::other(error.into(), None))

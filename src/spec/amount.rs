@@ -10,12 +10,15 @@ use serde::{Serialize, Serializer};
 use super::InvalidText;
 
 /// US dollars, in whole micro-dollars: prices an hour have at most six decimals in AWS's answers, and sums of them are
-/// compared, so they are never floats.
+/// compared, so they are never floats. A text of more than a billion is none, so that a price over a year and the sum of
+/// thousands of prices are what they are; beyond what the type holds a sum stays at the highest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Usd(i64);
 
 impl Usd {
     const MICROS: i64 = 1_000_000;
+    /// No price is near it: the dearest machine costs some hundred dollars an hour.
+    const MAX: i64 = 1_000_000_000 * Self::MICROS;
 
     /// So many millionths of a dollar.
     #[must_use]
@@ -32,21 +35,24 @@ impl Usd {
     /// For people: an estimate has no millionths. Cents from a dime on, hundredths of a cent below it.
     #[must_use]
     pub fn rounded(self) -> Self {
-        let step = if self.0.abs() >= Self::MICROS / 10 { 10_000 } else { 100 };
-        Self((self.0 + step / 2).div_euclid(step) * step)
+        self.to_the_nearest(if self.0.unsigned_abs() >= 100_000 { 10_000 } else { 100 })
+    }
+
+    fn to_the_nearest(self, step: i64) -> Self {
+        Self((self.0.saturating_add(step / 2).div_euclid(step)).saturating_mul(step))
     }
 
     /// The same of a price an hour, which is compared: hundredths of a cent.
     #[must_use]
     pub fn rounded_rate(self) -> Self {
-        Self((self.0 + 50).div_euclid(100) * 100)
+        self.to_the_nearest(100)
     }
 
     /// What `self` an hour comes to over `time`, rounded to the nearest micro-dollar.
     #[must_use]
     pub fn over(self, time: Duration) -> Self {
-        let micros = (i128::from(self.0) * i128::from(time.as_secs()) + 1800) / 3600;
-        Self(i64::try_from(micros).unwrap_or(i64::MAX))
+        let micros = (i128::from(self.0) * i128::from(time.as_secs()) + 1800).div_euclid(3600);
+        Self(i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX }))
     }
 }
 
@@ -97,7 +103,8 @@ impl FromStr for Usd {
         // AWS answers up to ten decimals ("0.1578000000"); what is below a micro-dollar is cut, not rounded up.
         let micros: i64 = format!("{decimals:0<6.6}").parse().map_err(|_| refuse())?;
         let whole: i64 = whole.parse().map_err(|_| refuse())?;
-        whole.checked_mul(Self::MICROS).and_then(|amount| amount.checked_add(micros)).map(Self).ok_or_else(refuse)
+        let amount = whole.checked_mul(Self::MICROS).and_then(|amount| amount.checked_add(micros));
+        amount.filter(|amount| *amount <= Self::MAX).map(Self).ok_or_else(refuse)
     }
 }
 
@@ -211,7 +218,49 @@ impl Serialize for Period {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_sum_runs_over_whatever_the_amounts(micros in any::<i64>(), more in any::<i64>(), times in any::<u32>(), seconds in any::<u64>()) {
+            let (one, other) = (Usd::from_micros(micros), Usd::from_micros(more));
+            prop_assert_eq!((one + other).micros(), micros.saturating_add(more));
+            let bounds = i128::from(i64::MIN)..=i128::from(i64::MAX);
+            let exact = i128::from(micros) * i128::from(times);
+            prop_assert!(!bounds.contains(&exact) || i128::from((one * times).micros()) == exact);
+            let over = i128::from(one.over(Duration::from_secs(seconds)).micros());
+            let exact = i128::from(micros) * i128::from(seconds) / 3600;
+            prop_assert!(!bounds.contains(&exact) || (over - exact).abs() <= 1, "{} {}", over, exact);
+            for rounded in [one.rounded(), one.rounded_rate()] {
+                prop_assert!(i128::from(rounded.micros()).abs_diff(i128::from(micros)) <= 10_000);
+            }
+            prop_assert!(!one.to_string().is_empty() && !one.rounded().to_string().is_empty());
+        }
+
+        #[test]
+        fn a_text_is_an_amount_that_shows_itself_or_none(text in "-?[0-9]{0,25}(\\.[0-9]{0,25})?|NaN|inf|1e400|\\PC{0,8}") {
+            if let Ok(usd) = text.parse::<Usd>() {
+                prop_assert!((0..=Usd::MAX).contains(&usd.micros()));
+                prop_assert_eq!(usd.to_string().parse::<Usd>().unwrap(), usd);
+                prop_assert!(usd.over(Duration::from_hours(366 * 24)).micros() < i64::MAX);
+            }
+        }
+
+        #[test]
+        fn a_text_is_a_size_or_a_time_that_shows_itself_or_none(text in "-?[0-9]{0,25}([.][0-9]{0,3})? ?(GiB|h|m|s|d|y|h[0-9]{1,12}m|ago)?|\\PC{0,8}") {
+            if let Ok(size) = text.parse::<Gib>() {
+                prop_assert_eq!(size.to_string().parse::<Gib>().unwrap(), size);
+                prop_assert!(size.mib() >= 1024);
+            }
+            if let Ok(period) = text.parse::<Period>() {
+                prop_assert_eq!(period.to_string().parse::<Period>().unwrap(), period);
+            }
+        }
+    }
 
     #[test]
     fn money_is_read_as_aws_and_people_write_it() {
@@ -225,7 +274,8 @@ mod tests {
             let usd: Usd = text.parse().unwrap();
             assert_eq!((usd.micros(), usd.to_string().as_str()), (micros, shown), "{text}");
         }
-        for bad in ["", ".", "1.", ".5", "-1", "1,5", "1e3", "NaN", "$1", "99999999999999999999"] {
+        assert_eq!("1000000000".parse(), Ok(Usd::from_micros(Usd::MAX)));
+        for bad in ["", ".", "1.", ".5", "-1", "1,5", "1e3", "NaN", "$1", "1000000000.000001", "99999999999999999999"] {
             assert!(bad.parse::<Usd>().is_err(), "{bad}");
         }
     }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use base64::Engine;
 use flate2::read::GzDecoder;
+use proptest::prelude::*;
 
 use super::*;
 use crate::decide::golden;
@@ -236,4 +237,117 @@ fn a_script_is_packed_only_over_the_limit_and_refused_with_its_size_when_that_do
     let refused = encode(&filler(40_000)).unwrap_err();
     assert!(refused.bytes == 40_000 && refused.gzipped > LIMIT);
     assert!(refused.to_string().contains("40000 bytes") && refused.to_string().contains("16384"));
+}
+
+/// Texts that a shell, a template, JSON, YAML or a here-document would take for its own.
+fn hostile() -> impl Strategy<Value = String> {
+    let known = [
+        "",
+        "-",
+        "--",
+        "--privileged",
+        "-v /:/host",
+        "'",
+        "\"",
+        "'\"'\"'",
+        "\\",
+        "\\'",
+        "$(id)",
+        "`id`",
+        "$HOME",
+        "${PLAIN}",
+        "{{ box_json }}",
+        "{% raw %}",
+        "{# x #}",
+        "]]>",
+        "END_OF_FILE",
+        "\nEND_OF_FILE\n",
+        "\n",
+        "\r\n",
+        "\t",
+        "%s%n",
+        "!x",
+        "!!",
+        "#",
+        "a # b",
+        "*",
+        "~",
+        ">/etc/passwd",
+        ";reboot",
+        "&& x",
+        "|| x",
+        "\u{1b}[31m",
+        "\u{7f}",
+        "\u{85}",
+        "\u{2028}",
+        "größe",
+        "日本",
+        "null",
+        "</script>",
+    ];
+    let text = prop_oneof![
+        3 => proptest::sample::select(known.map(str::to_owned).to_vec()),
+        1 => "[^\\x00$]{0,12}",
+        1 => "x{200}",
+    ];
+    prop::collection::vec(text, 0..4).prop_map(|parts| parts.concat())
+}
+
+fn texts(words: &[String]) -> Vec<Text> {
+    words.iter().map(|word| text(word)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_the_file_says_is_one_word_of_the_script_and_nothing_else_in_it_moves(
+        image in hostile(),
+        env in prop::collection::btree_map("[A-Z_]{1,8}", hostile(), 0..4),
+        args in prop::collection::vec(hostile(), 0..4),
+        command in prop::collection::vec(hostile(), 0..4),
+    ) {
+        let given = Container {
+            env: env.iter().map(|(key, value)| (key.clone(), text(value))).collect(),
+            args: texts(&args),
+            command: texts(&command),
+            ..container(&image)
+        };
+        let script = script_of(&given, None).unwrap();
+        let plain = script_of(&container("i"), None).unwrap();
+        let (begin, end) = ("printf '%s' ", " >/opt/spotctl/box.json\n");
+        let around = plain.split_once(begin).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1))).unwrap();
+        let word = script.strip_prefix(around.0).and_then(|rest| rest.strip_prefix(begin));
+        let word = word.and_then(|rest| rest.strip_suffix(around.1)?.strip_suffix(end)).unwrap();
+        let words = shlex::split(word).unwrap();
+        prop_assert_eq!(words.len(), 1);
+        let facts: serde_json::Value = serde_json::from_str(&words[0]).unwrap();
+        prop_assert_eq!(&facts["image"], &json!(image));
+        prop_assert_eq!(&facts["env"], &json!(env));
+        prop_assert_eq!(&facts["args"], &json!(args));
+        prop_assert_eq!(&facts["command"], &json!(command));
+        let encoded = encode(&script).unwrap();
+        let bytes = STANDARD.decode(encoded.base64).unwrap();
+        let mut unpacked = Vec::new();
+        if encoded.gzipped {
+            GzDecoder::new(bytes.as_slice()).read_to_end(&mut unpacked).unwrap();
+        }
+        let sent = if encoded.gzipped { unpacked } else { bytes };
+        prop_assert!(script.as_bytes() == sent);
+    }
+}
+
+proptest! {
+    // A process for each.
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_shell_reads_each_word_as_it_was(words in prop::collection::vec(hostile(), 1..40)) {
+        let mut environment = templates().unwrap();
+        environment.add_template("t", "printf '%s\\0'{% for word in words %} {{ word }}{% endfor %}").unwrap();
+        let script = environment.get_template("t").unwrap().render(minijinja::context! { words => words.clone() }).unwrap();
+        let output = Command::new("bash").args(["-c", &script]).output().unwrap();
+        let read: Vec<String> = output.stdout.split(|byte| *byte == 0).map(lossy).collect();
+        prop_assert_eq!(&read[..read.len() - 1], &words[..], "{}", script);
+    }
 }

@@ -373,7 +373,7 @@ async fn send(
         .max_count(1);
     let answer = call("RunInstances", request.send()).await.map_err(Answer::Refused)?;
     let instance = answer.instances().first().ok_or_else(|| Answer::Broken(lacking("instancesSet", "RunInstances")))?;
-    let mut worker = read(instance).ok_or_else(|| Answer::Broken(lacking("instanceId", "RunInstances")))?;
+    let mut worker = read(instance).map_err(|field| Answer::Broken(lacking(field, "RunInstances")))?;
     // AWS answers a launch that it had made before with the instance's state of now.
     if worker.zone.is_empty() {
         worker.zone.clone_from(&offer.zone.0);
