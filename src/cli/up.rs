@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Observed, Plan, Wants};
 use crate::report::foundation;
 use crate::report::workers::{Bound, Row, Up};
+use crate::resource::worker::launch::SUPERSEDED;
 use crate::spec::{Period, Usd, Zone};
 
 /// Arguments of `up`.
@@ -134,6 +135,18 @@ struct State {
 }
 
 async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
+    loop {
+        match once(context, args, state).await {
+            // Another run has applied another file, or this one, meanwhile. It is an end of both: theirs, then this one.
+            Err(error) if error.code.as_deref() == Some(SUPERSEDED) && !context.cloud.deadline.is_over() => {
+                context.ui.note("another run has changed the launch template meanwhile; beginning anew");
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn once(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     let (observed, plan) = context.plan_to_launch(&args.wants()).await?;
     super::status::warn_of_expired(&context.ui, &context.spec.name, &observed.workers, Timestamp::now());
     state.workers.clone_from(&observed.workers);
@@ -187,6 +200,8 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
 
 #[cfg(test)]
 mod markets;
+#[cfg(test)]
+mod races;
 
 #[cfg(test)]
 mod tests {
