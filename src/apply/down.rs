@@ -220,7 +220,8 @@ async fn end_late(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Resul
     let late: Vec<&str> =
         workers.iter().filter(|found| !found.state.is_over()).map(|found| found.id.as_str()).collect();
     if !late.is_empty() {
-        let told = |id: &str| journal.changed(Change::new(Kind::Instance, id, Action::Delete, "").id(Some(id.to_owned())));
+        let told =
+            |id: &str| journal.changed(Change::new(Kind::Instance, id, Action::Delete, "").id(Some(id.to_owned())));
         worker::terminate(cloud, &late, told).await?;
     }
     Ok(late.into_iter().map(str::to_owned).collect())

@@ -95,7 +95,9 @@ async fn alone(context: &Context, wants: &Wants, first: (Observed, Plan)) -> Res
         match stands.await? {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                context.ui.warn("another run has applied at the same time, and after this one: what stands is its file's");
+                context
+                    .ui
+                    .warn("another run has applied at the same time, and after this one: what stands is its file's");
                 return Ok(());
             }
             Err(poll::TimedOut) => plan.spot.anew = true,

@@ -202,6 +202,8 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
 mod markets;
 #[cfg(test)]
 mod races;
+#[cfg(test)]
+mod weather;
 
 #[cfg(test)]
 mod tests {

@@ -462,9 +462,9 @@ async fn new_version(cloud: &Cloud, desired: &Desired, id: &str, data: &RequestL
         .launch_template_version()
         .and_then(LaunchTemplateVersion::version_number)
         .ok_or_else(|| lacking("versionNumber", "CreateLaunchTemplateVersion"))?;
-    make_default(cloud, id, version).await.map_err(|(version, failure)| {
-        failure.doing(&doing(&format!("making version {version} the default")))
-    })?;
+    make_default(cloud, id, version)
+        .await
+        .map_err(|(version, failure)| failure.doing(&doing(&format!("making version {version} the default"))))?;
     prune(cloud, id, version).await.map_err(|failure| failure.doing(&doing("pruning old versions")))?;
     Ok(version)
 }
@@ -490,7 +490,9 @@ async fn make_default(cloud: &Cloud, id: &str, version: i64) -> Result<(), (i64,
 /// Whether a later version is the default and this one is gone.
 async fn is_pruned(cloud: &Cloud, id: &str, version: i64) -> bool {
     let request = cloud.ec2.describe_launch_template_versions().launch_template_id(id);
-    let Ok(found) = pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await else { return false };
+    let Ok(found) = pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await else {
+        return false;
+    };
     let versions = || found.iter().flat_map(|page| page.launch_template_versions());
     let numbers = || versions().filter_map(LaunchTemplateVersion::version_number);
     !numbers().any(|number| number == version) && numbers().any(|number| number > version)

@@ -31,6 +31,7 @@ Words:
   latency 50ms                    each call takes so long
   visibility 5s                   new instances and groups show themselves only then
   profile-delay 8s                EC2 knows a new instance profile only then
+  template-delay 5s               reads and launches know a launch template and its versions, new, changed or gone, only then
   interrupt INSTANCE              AWS gives its two minutes' notice
   fail OPERATION STATUS TIMES     answers HTTP STATUS; throttle instead: as AWS throttles; drop: does it and breaks the
                                   connection; refuse: breaks it before; truncate: does it and cuts the answer short;
@@ -61,6 +62,8 @@ pub struct Weather {
     pub visibility: Duration,
     /// EC2 knows a new instance profile only then.
     pub profile_delay: Duration,
+    /// Reads and launches know what a launch template has become only then.
+    pub template_delay: Duration,
     /// Pools without capacity: type and zone, `*` for any.
     pub dry: BTreeSet<(String, String)>,
     /// The same for Spot alone.
@@ -90,6 +93,7 @@ impl Default for Weather {
             visibility: Duration::ZERO,
             // Real ones take seconds, sometimes minutes; this is enough to meet it, and short enough for a first try.
             profile_delay: Duration::from_secs(1),
+            template_delay: Duration::ZERO,
             dry: BTreeSet::new(),
             dry_spot: BTreeSet::new(),
             prices: BTreeMap::new(),
@@ -290,6 +294,10 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.profile_delay = whole_seconds(time)?;
             format!("EC2 knows a new instance profile after {time}")
         }
+        ["template-delay", time] => {
+            weather.template_delay = whole_seconds(time)?;
+            format!("what a launch template has become is known after {time}")
+        }
         ["interrupt", id] => interrupt(world, id, now)?,
         ["fail", "clear"] => {
             weather.faults.clear();
@@ -333,7 +341,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
     Ok(said)
 }
 
-const VERBS: [&str; 26] = [
+const VERBS: [&str; 27] = [
     "quota",
     "quota-answer",
     "dry",
@@ -343,6 +351,7 @@ const VERBS: [&str; 26] = [
     "latency",
     "visibility",
     "profile-delay",
+    "template-delay",
     "interrupt",
     "fail",
     "principal",

@@ -243,9 +243,7 @@ impl Stage {
         let ec2 = &region["ec2"];
         let mut left: Vec<String> = self.live().into_keys().collect();
         let mut add = |kind: &str, map: &Value, is_left: fn(&str, &Value) -> bool| {
-            left.extend(
-                entries(map).filter(|(id, thing)| is_left(id, thing)).map(|(id, _)| format!("{kind} {id}")),
-            );
+            left.extend(entries(map).filter(|(id, thing)| is_left(id, thing)).map(|(id, _)| format!("{kind} {id}")));
         };
         add("security group", &ec2["security_groups"], |_, group| group["name"] != "default");
         add("launch template", &ec2["launch_templates"], |_, _| true);
@@ -319,7 +317,8 @@ async fn schedule(race: &Race, stage: &Stage, is_old: bool) -> Result<(), String
             stage.act(run, Length::Drawn, number).await
         }
     });
-    let servers: BTreeSet<String> = stage.live().into_iter().filter(|(_, is_ours)| !is_ours).map(|(id, _)| id).collect();
+    let servers: BTreeSet<String> =
+        stage.live().into_iter().filter(|(_, is_ours)| !is_ours).map(|(id, _)| id).collect();
     let racing: Vec<_> = racing.collect();
     let ended = tokio::time::timeout(Duration::from_mins(30), futures::future::join_all(racing)).await;
     let ended = ended.map_err(|_| "a run goes on for ever".to_owned())?;
@@ -447,8 +446,7 @@ fn ups_that_meet_dry_pools_end_with_one_worker() {
         }
         runs
     };
-    play_all(&Race { before: vec![Run::Apply(File::A)],
-        can_be_old: true, ..race("dry", runs) });
+    play_all(&Race { before: vec![Run::Apply(File::A)], can_be_old: true, ..race("dry", runs) });
 }
 
 #[test]
@@ -462,7 +460,9 @@ fn spot_beside_on_demand_in_one_slot_ends_with_one_worker() {
     };
     play_all(&Race {
         weather: &["quota L-DB2E81BA=64", "dry-spot * *"],
-        may_fail: |run, error| matches!(run, Run::Up(_, flags) if flags.is_empty()) && error.kind == crate::error::Kind::Capacity,
+        may_fail: |run, error| {
+            matches!(run, Run::Up(_, flags) if flags.is_empty()) && error.kind == crate::error::Kind::Capacity
+        },
         ..race("fallback", runs)
     });
 }
@@ -547,15 +547,13 @@ fn of_two_applies_of_changed_files_one_stands_whole() {
 #[test]
 fn up_against_apply_of_another_file_launches_one_worker() {
     let runs = |_: &mut Random| vec![up(&[]), Run::Apply(File::B)];
-    play_all(&Race { before: vec![Run::Apply(File::A)],
-        can_be_old: true, ..race("up and apply", runs) });
+    play_all(&Race { before: vec![Run::Apply(File::A)], can_be_old: true, ..race("up and apply", runs) });
 }
 
 #[test]
 fn ups_of_different_files_launch_one_worker() {
     let runs = |_: &mut Random| vec![up(&[]), Run::Up(File::B, vec![])];
-    play_all(&Race { before: vec![Run::Apply(File::A)],
-        can_be_old: true, ..race("ups of two files", runs) });
+    play_all(&Race { before: vec![Run::Apply(File::A)], can_be_old: true, ..race("ups of two files", runs) });
 }
 
 #[test]

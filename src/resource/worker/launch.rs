@@ -301,11 +301,7 @@ fn is_foundation(failure: &Failure) -> bool {
     failure.code.as_deref().is_some_and(|code| CODES.contains(&code))
 }
 
-async fn template_now(
-    cloud: &Cloud,
-    order: &Order<'_>,
-    market: Market,
-) -> Result<Option<launch_template::Observed>> {
+async fn template_now(cloud: &Cloud, order: &Order<'_>, market: Market) -> Result<Option<launch_template::Observed>> {
     let both = launch_template::observe(cloud, order.stack).await?;
     Ok(if market == Market::Spot { both.spot } else { both.any_market })
 }

@@ -24,6 +24,9 @@ pub struct State {
     pub security_groups: BTreeMap<String, SecurityGroup>,
     /// By id.
     pub launch_templates: BTreeMap<String, LaunchTemplate>,
+    /// What launch templates were, for reads that are late; empty where none is.
+    #[serde(default)] // A state of an older version lacks what came later.
+    pub former_templates: Vec<FormerTemplate>,
     /// By id; the forgotten ones are gone.
     pub instances: BTreeMap<String, Instance>,
     /// By id.
@@ -132,6 +135,17 @@ pub struct LaunchTemplate {
     pub versions: BTreeMap<i64, Version>,
     /// Of `CreateLaunchTemplate`, with the fingerprint of its request.
     pub client_token: Option<(String, String)>,
+}
+
+/// What a launch template was before it changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FormerTemplate {
+    /// `lt-…`.
+    pub id: String,
+    /// When it changed.
+    pub changed_at: i64,
+    /// `None`: there was none of this id.
+    pub was: Option<LaunchTemplate>,
 }
 
 /// A version of a launch template.
