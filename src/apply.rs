@@ -27,7 +27,7 @@ use crate::error::{Error, Kind as Failed, Result};
 use crate::journal::Journal;
 use crate::plan::{Observed, Plan, is_fresh};
 use crate::resource::launch_template::Ready;
-use crate::resource::worker::launch::{Order, Watch, launch, reject_pool};
+use crate::resource::worker::launch::{self, Watch, launch, reject_pool};
 use crate::resource::{
     Kind, Making, by_subject, is_undecided, launch_template, launchers, parameters, role, security_group, worker,
 };
@@ -54,6 +54,15 @@ pub struct Run<'a> {
     pub journal: &'a Journal,
 }
 
+/// In which order the foundation is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Side by side, as far as AWS lets it.
+    Quick,
+    /// All else before the Spot template.
+    TemplateLast,
+}
+
 /// The foundation, ready for a launch.
 #[derive(Debug, Clone)]
 pub struct Foundation {
@@ -71,6 +80,22 @@ impl Run<'_> {
     /// # Errors
     /// The first failure, after everything under way has ended.
     pub async fn foundation(&self, plan: &Plan, observed: &Observed) -> Result<Foundation> {
+        self.in_order(plan, observed, Order::Quick).await
+    }
+
+    /// The same so that of two runs with different files one file stands whole in the end, whatever the order of their calls:
+    /// the Spot template's version is written last. Whoever wrote the latest version has written after all that others wrote
+    /// before theirs. It looks whether all is as it wrote it ([`launch_template::Observed::supersedes`]), and where it is not
+    /// begins anew, with a version of its own again; whoever did not leaves it at that. It takes two round trips more than
+    /// an `up` spends.
+    ///
+    /// # Errors
+    /// As for [`Run::foundation`].
+    pub async fn foundation_alone(&self, plan: &Plan, observed: &Observed) -> Result<Foundation> {
+        self.in_order(plan, observed, Order::TemplateLast).await
+    }
+
+    async fn in_order(&self, plan: &Plan, observed: &Observed, order: Order) -> Result<Foundation> {
         let _waiting = plan.has_changes().then(|| self.ui.wait("making the foundation"));
         let (cloud, journal) = (self.cloud, self.journal);
         let change = |kind: Kind, name: &str| {
@@ -81,11 +106,13 @@ impl Run<'_> {
                 journal.making(change, how);
             }
         };
-        let templates = async {
+        let group = async {
             launchers::take_back(cloud, &plan.launchers).await?;
             let (desired, groups) = (&plan.group, &observed.groups);
             let of_group = |how: Making<'_>| told(Kind::SecurityGroup, &desired.name, how);
-            let group = security_group::apply(cloud, desired, groups, of_group).await?;
+            security_group::apply(cloud, desired, groups, of_group).await
+        };
+        let templates = async |group: String| {
             let one = |desired: &launch_template::Desired, observed| {
                 let desired = desired.clone();
                 let group = group.clone();
@@ -94,12 +121,18 @@ impl Run<'_> {
                     launch_template::apply(cloud, &desired, observed, &group, of_template).await
                 }
             };
-            let (spot, twin) = futures::join!(
-                one(&plan.spot, observed.templates.spot.as_ref()),
-                one(&plan.any_market, observed.templates.any_market.as_ref())
-            );
-            let template = spot?;
-            let any_market = twin?;
+            let spot = one(&plan.spot, observed.templates.spot.as_ref());
+            let twin = one(&plan.any_market, observed.templates.any_market.as_ref());
+            let (template, any_market) = match order {
+                Order::Quick => {
+                    let (spot, twin) = futures::join!(spot, twin);
+                    (spot?, twin?)
+                }
+                Order::TemplateLast => {
+                    let twin = twin.await?;
+                    (spot.await?, twin)
+                }
+            };
             launchers::give(cloud, &plan.launchers, &observed.launchers).await?;
             Ok::<_, Error>(Foundation { template, any_market, group })
         };
@@ -109,12 +142,23 @@ impl Run<'_> {
         };
         let (wished, diff) = &plan.parameters;
         let parameters = parameters::apply(cloud, wished, diff, |change, how| journal.making(change.clone(), how));
-        let (foundation, role, parameters) = futures::join!(templates, role, parameters);
-        role?;
-        parameters?;
-        let foundation = foundation?;
+        let foundation = match order {
+            Order::Quick => {
+                let templates = async { templates(group.await?).await };
+                let (foundation, role, parameters) = futures::join!(templates, role, parameters);
+                role?;
+                parameters?;
+                foundation?
+            }
+            Order::TemplateLast => {
+                let (group, role, parameters) = futures::join!(group, role, parameters);
+                role?;
+                parameters?;
+                templates(group?).await?
+            }
+        };
         for group in security_group::stale(&plan.group, &observed.groups) {
-            security_group::destroy(cloud, group).await?;
+            security_group::destroy(cloud, group, async || Ok(())).await?;
         }
         self.record(plan);
         Ok(foundation)
@@ -143,7 +187,7 @@ impl Run<'_> {
         goal: &Wait,
         ranking: &mut Ranking,
     ) -> Result<Vec<Worker>> {
-        let mut order = Order {
+        let mut order = launch::Order {
             stack: &self.spec.name,
             template: foundation.template.clone(),
             any_market: foundation.any_market.clone(),

@@ -145,6 +145,29 @@ pub async fn observe(cloud: &Cloud, spec: &Spec, wants: &Wants) -> Result<Observ
     })
 }
 
+/// Reads again what a run has made or mended; all else is as `known`.
+///
+/// # Errors
+/// The first call that failed.
+pub async fn observe_foundation(cloud: &Cloud, spec: &Spec, known: &Observed) -> Result<Observed> {
+    let (groups, role, launchers, parameters, templates) = futures::try_join!(
+        security_group::observe(cloud, &spec.name),
+        Box::pin(role::observe(cloud, &spec.name)),
+        launchers::observe(cloud, spec),
+        Box::pin(parameters::observe(cloud, &spec.parameters.path, &spec.name)),
+        Box::pin(launch_template::observe(cloud, &spec.name)),
+    )?;
+    Ok(Observed { groups, role, launchers, parameters, templates, ..known.clone() })
+}
+
+/// Which parameters are ours, after [`observe`]; see [`parameters::owned_for_sure`].
+///
+/// # Errors
+/// The call's failure.
+pub async fn owned_parameters(cloud: &Cloud, spec: &Spec, observed: &Observed) -> Result<BTreeSet<String>> {
+    parameters::owned_for_sure(cloud, &spec.parameters.path, &spec.name, &observed.parameters).await
+}
+
 /// Reads what types cost on demand, where something may be bought so or has been; what depends on the market alone, so that
 /// it goes beside [`image`]. Nobody is kept from launching on Spot by a price list that may not be read.
 pub async fn list_prices(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> ListPrices {

@@ -92,6 +92,18 @@ impl Sandbox {
         Self { home: Arc::new(Home::Memory(Box::default(), (Timestamp::now(), tokio::time::Instant::now()))) }
     }
 
+    /// The same whose clock begins then.
+    #[cfg(test)]
+    pub(crate) fn in_memory_at(began: Timestamp) -> Self {
+        Self { home: Arc::new(Home::Memory(Box::default(), (began, tokio::time::Instant::now()))) }
+    }
+
+    /// Everything that it holds, for a test that looks at it from the outside of every client.
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> serde_json::Value {
+        self.change(|world| serde_json::to_value(&*world)).ok().and_then(Result::ok).unwrap_or_default()
+    }
+
     /// Forgets everything.
     ///
     /// # Errors
@@ -179,7 +191,7 @@ impl Sandbox {
     }
 
     /// The clock that the weather may set wrong.
-    fn clock(&self) -> Timestamp {
+    pub(crate) fn clock(&self) -> Timestamp {
         match &*self.home {
             Home::File(_) => Timestamp::now(),
             Home::Memory(_, (began, then)) => began.saturating_add(then.elapsed()).unwrap_or(*began),

@@ -185,7 +185,8 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Re
     };
     let groups = async {
         for group in security_group::owned(&groups) {
-            security_group::destroy(cloud, group).await?;
+            // The one that holds it back may have been launched just before the template went, and show itself only now.
+            security_group::destroy(cloud, group, async || end_late(cloud, stack, journal).await.map(drop)).await?;
             deleted(Kind::SecurityGroup, &names::base(stack), Some(&group.id));
         }
         Ok::<_, Error>(())
@@ -203,13 +204,23 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Re
     };
     // Nobody can launch from the template any more; what was launched until now is ended before its role goes.
     templates.await?;
-    let late = worker::observe(cloud, stack).await?;
-    let late: Vec<&str> = late.iter().filter(|found| !found.state.is_over()).map(|found| found.id.as_str()).collect();
+    let late = end_late(cloud, stack, journal).await?;
     if !late.is_empty() {
-        worker::terminate(cloud, &late, |id| deleted(Kind::Instance, id, Some(id))).await?;
-        let late = late.into_iter().map(str::to_owned).collect();
         worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await?;
     }
     let (groups, role_gone, values) = futures::join!(groups, role_gone, values);
     groups.and(role_gone).and(values)
+}
+
+/// Ends the workers that show themselves only now, and answers them.
+async fn end_late(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Result<BTreeSet<String>> {
+    let workers = worker::observe(cloud, stack).await?;
+    let late: Vec<&str> =
+        workers.iter().filter(|found| !found.state.is_over()).map(|found| found.id.as_str()).collect();
+    if !late.is_empty() {
+        let told =
+            |id: &str| journal.changed(Change::new(Kind::Instance, id, Action::Delete, "").id(Some(id.to_owned())));
+        worker::terminate(cloud, &late, told).await?;
+    }
+    Ok(late.into_iter().map(str::to_owned).collect())
 }

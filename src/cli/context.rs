@@ -72,6 +72,17 @@ impl Context {
         self.plan_after(wants, trust, mend).await
     }
 
+    /// Reads again what `observed` knows of the foundation, and decides again; what it should know has been said.
+    pub(crate) async fn look_again(&self, observed: &Observed, wants: &Wants) -> Result<(Observed, Plan)> {
+        let mut observed = plan::observe_foundation(&self.cloud, &self.spec, observed).await?;
+        let image = plan::image(&self.cloud, &self.spec, &observed, wants, Trust::Nothing);
+        let owned = plan::owned_parameters(&self.cloud, &self.spec, &observed);
+        let (chosen, owned) = futures::try_join!(image, owned)?;
+        observed.parameters.owned = owned;
+        let plan = plan::decide(&self.spec, self.env.as_ref(), &observed, &chosen, wants, &self.cloud.region)?;
+        Ok((observed, plan))
+    }
+
     async fn plan_after(
         &self,
         wants: &Wants,
@@ -88,7 +99,9 @@ impl Context {
             let counted = async { plan::count_quotas(cloud, &observed.market, quotas.clone().await).await };
             let image = plan::image(cloud, spec, &observed, wants, trust);
             let list = plan::list_prices(cloud, spec, &observed, wants);
-            let (chosen, counted, list) = futures::join!(image, counted, list);
+            let owned = plan::owned_parameters(cloud, spec, &observed);
+            let (chosen, counted, list, owned) = futures::join!(image, counted, list, owned);
+            observed.parameters.owned = owned?;
             observed.quotas = counted;
             observed.list = list;
             Ok::<_, Error>((observed, chosen?))

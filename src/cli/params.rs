@@ -19,7 +19,7 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+pub(super) enum Verb {
     /// What stands under the path: keys, types, sizes
     List,
     /// What `push` would write
@@ -63,10 +63,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Outcome {
 }
 
 async fn observe(context: &Context) -> Result<parameters::Observed> {
-    parameters::observe(&context.cloud, &context.spec.parameters.path, &context.spec.name).await
+    let (cloud, path, stack) = (&context.cloud, &context.spec.parameters.path, &context.spec.name);
+    let mut observed = parameters::observe(cloud, path, stack).await?;
+    observed.owned = parameters::owned_for_sure(cloud, path, stack, &observed).await?;
+    Ok(observed)
 }
 
-async fn change(context: &Context, verb: Verb, report: &mut ParameterChanges) -> Result<u8> {
+pub(super) async fn change(context: &Context, verb: Verb, report: &mut ParameterChanges) -> Result<u8> {
     let observed = observe(context).await?;
     if let Verb::Rm { keys } = &verb {
         return remove(context, &observed, keys, report).await;

@@ -16,6 +16,7 @@ use crate::plan::{Observed, Plan, Trust, Wants};
 use crate::report::foundation;
 use crate::report::workers::{Bound, Row, Up};
 use crate::resource::by_subject;
+use crate::resource::worker::launch::SUPERSEDED;
 use crate::spec::{Period, Usd, Zone};
 
 /// Arguments of `up`.
@@ -138,14 +139,23 @@ struct State {
 }
 
 async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
-    match attempt(context, args, state, Trust::Kept).await {
-        Err(error) if is_image_gone(&error) => {
-            // The one thing that the template cannot tell of its image. Whatever was launched before is found again.
-            let pinned = state.known.as_ref().and_then(|(seen, _)| seen.templates.spot.as_ref()?.image.as_deref());
-            context.ui.warn(&format!("the pinned image {} is gone; looking for another", pinned.unwrap_or_default()));
-            attempt(context, args, state, Trust::Nothing).await
+    let mut trust = Trust::Kept;
+    loop {
+        match once(context, args, state, trust).await {
+            Err(error) if trust == Trust::Kept && is_image_gone(&error) => {
+                // The one thing that the template cannot tell of its image. Whatever was launched before is found again.
+                let pinned = state.known.as_ref().and_then(|(seen, _)| seen.templates.spot.as_ref()?.image.as_deref());
+                context
+                    .ui
+                    .warn(&format!("the pinned image {} is gone; looking for another", pinned.unwrap_or_default()));
+                trust = Trust::Nothing;
+            }
+            // Another run has applied another file, or this one, meanwhile. It is an end of both: theirs, then this one.
+            Err(error) if error.code.as_deref() == Some(SUPERSEDED) && !context.cloud.deadline.is_over() => {
+                context.ui.note("another run has changed the launch template meanwhile; beginning anew");
+            }
+            other => return other,
         }
-        done => done,
     }
 }
 
@@ -155,7 +165,7 @@ fn is_image_gone(error: &Error) -> bool {
     code.is_some_and(|code| classify(code, &error.message, 400) == Class::ImageGone)
 }
 
-async fn attempt(context: &Context, args: &Args, state: &mut State, trust: Trust) -> Result<u8> {
+async fn once(context: &Context, args: &Args, state: &mut State, trust: Trust) -> Result<u8> {
     let (observed, plan) = context.plan_to_launch(&args.wants(), trust).await?;
     super::status::warn_of_expired(&context.ui, &context.spec.name, &observed.workers, Timestamp::now());
     state.workers.clone_from(&observed.workers);
@@ -205,6 +215,10 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
 
 #[cfg(test)]
 mod markets;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod weather;
 
 #[cfg(test)]
 pub(super) mod tests {

@@ -27,6 +27,10 @@ impl Pace {
 pub const VISIBLE_SOON: Pace =
     Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_secs(30) };
 
+/// For reads of what this run has written to show it, before another run is taken for the reason.
+pub const SETTLED: Pace =
+    Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_secs(10) };
+
 /// For an instance that a run which is gone may have launched a moment ago.
 pub const UNSEEN: Pace =
     Pace { first: Duration::from_secs(1), slowest: Duration::from_secs(1), limit: Duration::from_secs(2) };

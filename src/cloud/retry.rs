@@ -138,7 +138,42 @@ impl Deadline {
 #[must_use]
 pub fn jittered(longest: Duration) -> Duration {
     // Without random numbers the longest is as good as any.
-    getrandom::u32().map_or(longest, |drawn| longest.mul_f64(f64::from(drawn) / f64::from(u32::MAX)))
+    drawn().map_or(longest, |drawn| longest.mul_f64(f64::from(drawn) / f64::from(u32::MAX)))
+}
+
+#[cfg(not(test))]
+fn drawn() -> Option<u32> {
+    getrandom::u32().ok()
+}
+
+/// From the seed where a test has set one, so that what it tries can be tried again.
+#[cfg(test)]
+fn drawn() -> Option<u32> {
+    seed::drawn().or_else(|| getrandom::u32().ok())
+}
+
+/// Pauses that are the same each time, for the thread that sets a seed.
+#[cfg(test)]
+pub(crate) mod seed {
+    use std::cell::Cell;
+
+    thread_local! {
+        static STATE: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn set(seed: u32) {
+        STATE.set(Some(seed | 1));
+    }
+
+    /// Marsaglia's `xorshift`.
+    pub(super) fn drawn() -> Option<u32> {
+        let mut state = STATE.get()?;
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        STATE.set(Some(state));
+        Some(state)
+    }
 }
 
 /// Tells the SDK's strategy after each attempt how to go on.

@@ -63,6 +63,8 @@ pub struct Desired {
     tags: Vec<(String, String)>,
     /// Whether to move to the cheapest offer although the old target is still allowed.
     retarget: bool,
+    /// Whether to make a version although the one that stands says the same: see `apply`'s `foundation_alone`.
+    pub(crate) anew: bool,
 }
 
 /// A template as it is.
@@ -128,6 +130,7 @@ pub fn desired(stack: &WorkerName, which: Which, content: &Content, plan: &Pinne
         },
         tags,
         retarget: plan.retarget,
+        anew: false,
     }
 }
 
@@ -157,11 +160,24 @@ pub struct Both {
     pub any_market: Option<Observed>,
 }
 
-/// Reads both at once.
+/// Reads both at once; again where another run is just making one, so that its list is newer than its versions.
 ///
 /// # Errors
 /// A call's failure.
 pub async fn observe(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
+    let mut both = Both::default();
+    let whole = poll::poll(poll::VISIBLE_SOON, async || {
+        both = observe_once(cloud, stack).await?;
+        let is_torn = |found: &Option<Observed>| found.as_ref().is_some_and(|found| found.default_version == 0);
+        let is_whole = !is_torn(&both.spot) && !is_torn(&both.any_market);
+        Ok::<_, Error>(if is_whole { poll::Look::Done(()) } else { poll::Look::Again })
+    });
+    // One that shows no version for so long is taken as it is, and gets one.
+    let _ = whole.await?;
+    Ok(both)
+}
+
+async fn observe_once(cloud: &Cloud, stack: &WorkerName) -> Result<Both> {
     let (spot, twin) = (Which::Spot.name(stack), Which::AnyMarket.name(stack));
     let doing = format!("looking for the launch template `{spot}`");
     let list = cloud.ec2.describe_launch_templates().filters(filter("launch-template-name", [&spot, &twin]));
@@ -229,8 +245,9 @@ fn read(found: &LaunchTemplate, versions: &[LaunchTemplateVersion], stack: &Work
         ami: said.ami,
         group: interface.and_then(|first| first.groups().first()).cloned(),
         ownership: ownership(pairs(found.tags()), stack),
-        default_version: found.default_version_number().unwrap_or_default(),
-        latest_version: found.latest_version_number().unwrap_or_default(),
+        // Both of one read: the list may be older, or newer.
+        default_version: default.unwrap_or_default(),
+        latest_version: versions.iter().filter_map(LaunchTemplateVersion::version_number).max().unwrap_or_default(),
         has_old_versions: versions.iter().any(is_old),
         fingerprint: said.fingerprint,
         tags: pairs(found.tags()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
@@ -250,6 +267,12 @@ impl Observed {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         self.ownership == Ownership::Ours
+    }
+
+    /// Whether another run has made a version after this one, or the whole template anew.
+    #[must_use]
+    pub fn supersedes(&self, ready: &Ready) -> bool {
+        self.id != ready.id || self.latest_version > ready.version
     }
 }
 
@@ -301,6 +324,9 @@ fn version_reasons(desired: &Desired, found: &Observed, group: Option<&str>) -> 
     if found.default_version != found.latest_version {
         reasons.push("its latest version is not its default".to_owned());
     }
+    if desired.anew {
+        reasons.push("another run was writing at the same time".to_owned());
+    }
     reasons
 }
 
@@ -319,21 +345,27 @@ pub async fn apply(
     group: &str,
     told: impl Fn(Making<'_>),
 ) -> Result<Ready> {
-    let data = desired.content.request(desired.which, group);
+    let mut desired = desired.clone();
     let mut found = match observed {
         Some(found) => found.clone(),
-        None => match create(cloud, desired, &data, &told).await? {
+        None => match create(cloud, &desired, &desired.content.request(desired.which, group), &told).await? {
             Some(ready) => {
                 told(Making::Made(Some(&ready.id)));
                 return Ok(ready);
             }
             None => {
-                let found = made_by_another(cloud, desired).await?;
+                let found = made_by_another(cloud, &desired).await?;
                 told(Making::Made(Some(&found.id)));
+                // Of the same file, and so where that file allows it: an offer that was the cheapest a moment ago stays.
+                let is_same = found.fingerprint.as_deref() == Some(&desired.content.fingerprint(desired.which));
+                if let Some(target) = found.target.clone().filter(|_| is_same && !desired.retarget) {
+                    desired.content.target = target;
+                }
                 found
             }
         },
     };
+    let desired = &desired;
     let tags = missing(desired, &found);
     let tag = async {
         if tags.is_empty() {
@@ -353,11 +385,11 @@ pub async fn apply(
             }
             return Ok(found.default_version);
         }
-        new_version(cloud, desired, &found.id, &data).await
+        new_version(cloud, desired, &found.id, &desired.content.request(desired.which, group)).await
     };
-    let (tag, version) = futures::join!(tag, version);
-    tag?;
-    found.default_version = version?;
+    // The version last: it is what says whose file stands.
+    tag.await?;
+    found.default_version = version.await?;
     Ok(Ready { id: found.id, version: found.default_version, generation: found.generation })
 }
 
@@ -436,12 +468,40 @@ async fn new_version(cloud: &Cloud, desired: &Desired, id: &str, data: &RequestL
         .launch_template_version()
         .and_then(LaunchTemplateVersion::version_number)
         .ok_or_else(|| lacking("versionNumber", "CreateLaunchTemplateVersion"))?;
-    let request = cloud.ec2.modify_launch_template().launch_template_id(id).default_version(version.to_string());
-    call("ModifyLaunchTemplate", request.send())
+    make_default(cloud, id, version)
         .await
-        .map_err(|failure| failure.doing(&doing(&format!("making version {version} the default"))))?;
+        .map_err(|(version, failure)| failure.doing(&doing(&format!("making version {version} the default"))))?;
     prune(cloud, id, version).await.map_err(|failure| failure.doing(&doing("pruning old versions")))?;
     Ok(version)
+}
+
+/// Makes a version the default, and then the latest where another run has made a later one meanwhile: whoever comes last with
+/// this call sees the latest, so that in the end the two are the same, in whichever order the calls arrive.
+async fn make_default(cloud: &Cloud, id: &str, version: i64) -> Result<(), (i64, Failure)> {
+    let mut wished = version;
+    loop {
+        let request = cloud.ec2.modify_launch_template().launch_template_id(id).default_version(wished.to_string());
+        match call("ModifyLaunchTemplate", request.send()).await {
+            Ok(answer) => match answer.launch_template().and_then(LaunchTemplate::latest_version_number) {
+                Some(latest) if latest > wished => wished = latest,
+                _ => return Ok(()),
+            },
+            // Pruned already, by the run that made a later one and its default.
+            Err(failure) if failure.class == Class::NotFound && is_pruned(cloud, id, wished).await => return Ok(()),
+            Err(failure) => return Err((wished, failure)),
+        }
+    }
+}
+
+/// Whether a later version is the default and this one is gone.
+async fn is_pruned(cloud: &Cloud, id: &str, version: i64) -> bool {
+    let request = cloud.ec2.describe_launch_template_versions().launch_template_id(id);
+    let Ok(found) = pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await else {
+        return false;
+    };
+    let versions = || found.iter().flat_map(|page| page.launch_template_versions());
+    let numbers = || versions().filter_map(LaunchTemplateVersion::version_number);
+    !numbers().any(|number| number == version) && numbers().any(|number| number > version)
 }
 
 /// Deletes every version below the new one: a run that makes a still newer one at the same time keeps its own.
@@ -479,10 +539,19 @@ pub async fn next_generation(cloud: &Cloud, stack: &WorkerName, id: &str, used: 
 /// # Errors
 /// The call's failure.
 pub async fn set_generation(cloud: &Cloud, id: &str, generation: u64) -> Result<()> {
-    let tag = ec2_tags(&[(TAG_GENERATION.to_owned(), generation.to_string())]);
-    call("CreateTags", cloud.ec2.create_tags().resources(id).set_tags(Some(tag)).send()).await.map(drop).map_err(
-        |failure| failure.doing(&format!("moving the generation of the launch template {id} on to {generation}")),
-    )
+    let tag = (TAG_GENERATION.to_owned(), generation.to_string());
+    let doing = || format!("moving the generation of the launch template {id} on to {generation}");
+    write_tag(cloud, id, tag).await.map_err(|failure| failure.doing(&doing()))
+}
+
+/// Where another run has removed the template meanwhile there is nothing to write: its tokens went with its id.
+async fn write_tag(cloud: &Cloud, id: &str, tag: (String, String)) -> Result<(), Failure> {
+    let request = cloud.ec2.create_tags().resources(id).set_tags(Some(ec2_tags(&[tag])));
+    match call("CreateTags", request.send()).await {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.class == Class::NotFound => Ok(()),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Writes the last word of a worker that is being ended from outside.
@@ -490,10 +559,9 @@ pub async fn set_generation(cloud: &Cloud, id: &str, generation: u64) -> Result<
 /// # Errors
 /// The call's failure.
 pub async fn set_last_word(cloud: &Cloud, id: &str, word: &LastWord) -> Result<()> {
-    let tag = ec2_tags(&[(TAG_LAST.to_owned(), word.to_string().trim_end().to_owned())]);
-    call("CreateTags", cloud.ec2.create_tags().resources(id).set_tags(Some(tag)).send())
+    let tag = (TAG_LAST.to_owned(), word.to_string().trim_end().to_owned());
+    write_tag(cloud, id, tag)
         .await
-        .map(drop)
         .map_err(|failure| failure.doing(&format!("leaving the last word of {} on {id}", word.worker)))
 }
 

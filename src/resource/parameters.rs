@@ -50,7 +50,7 @@ struct Value {
 pub struct Observed {
     found: BTreeMap<String, Found>,
     /// Keys whose parameters carry the stack's tag.
-    owned: BTreeSet<String>,
+    pub(crate) owned: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -106,6 +106,24 @@ pub async fn observe(cloud: &Cloud, path: &ParameterPath, stack: &WorkerName) ->
     let (found, owned) = futures::try_join!(values(cloud, path), owned_names(cloud, stack))?;
     let owned = owned.iter().filter_map(|name| path.key_of(name)).map(str::to_owned).collect();
     Ok(Observed { found, owned })
+}
+
+/// The keys that are ours, read again where some seem not to be: another run may have made them between the two reads, which
+/// are one burst. Once is enough, since what was found stood before this read began.
+///
+/// # Errors
+/// The call's failure.
+pub async fn owned_for_sure(
+    cloud: &Cloud,
+    path: &ParameterPath,
+    stack: &WorkerName,
+    observed: &Observed,
+) -> Result<BTreeSet<String>> {
+    if observed.found.keys().all(|key| observed.owned.contains(key)) {
+        return Ok(observed.owned.clone());
+    }
+    let names = owned_names(cloud, stack).await?;
+    Ok(names.iter().filter_map(|name| path.key_of(name)).map(str::to_owned).collect())
 }
 
 async fn values(cloud: &Cloud, path: &ParameterPath) -> Result<BTreeMap<String, Found>> {
@@ -330,10 +348,10 @@ pub async fn apply(cloud: &Cloud, desired: &Desired, diff: &Diff, told: impl Fn(
 async fn take(cloud: &Cloud, desired: &Desired, key: &str, step: Step) -> Result<()> {
     match step {
         Step::Create => create(cloud, desired, key).await,
-        Step::Overwrite => put(cloud, desired, key, true).await,
-        Step::Adopt { overwrite } => {
+        Step::Overwrite => overwrite(cloud, desired, key).await,
+        Step::Adopt { overwrite: differs } => {
             tag(cloud, desired, key).await?;
-            if overwrite { put(cloud, desired, key, true).await } else { Ok(()) }
+            if differs { overwrite(cloud, desired, key).await } else { Ok(()) }
         }
         Step::Retype => create_again(cloud, desired, key).await,
         // It went before.
@@ -345,26 +363,46 @@ async fn take(cloud: &Cloud, desired: &Desired, key: &str, step: Step) -> Result
 async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     match send(cloud, desired, key, false).await {
         Ok(()) => Ok(()),
-        Err(failure) if failure.class == Class::AlreadyExists => put(cloud, desired, key, true).await,
+        Err(failure) if failure.class == Class::AlreadyExists => overwrite(cloud, desired, key).await,
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
     }
 }
 
+/// Overwrites; where another run has just made it of another type, which AWS does not change, it goes first.
+async fn overwrite(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
+    match send(cloud, desired, key, true).await {
+        Ok(()) => Ok(()),
+        Err(failure) if failure.code.as_deref() == Some(OTHER_TYPE) => {
+            delete(cloud, &[desired.path.name_of(key)], |_| ()).await?;
+            create_again(cloud, desired, key).await
+        }
+        Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
+    }
+}
+
+/// How Parameter Store refuses a `String` where a `SecureString` stands, and the other way round.
+const OTHER_TYPE: &str = "HierarchyTypeMismatchException";
+
 /// Creates what was deleted a moment ago: AWS may keep the name back for half a minute. It says the same where the SDK
-/// repeats a call whose answer was lost, so what stands there is looked at: by its name, since many may wait here.
+/// repeats a call whose answer was lost, so what stands there is looked at: by its name, since many may wait here. What
+/// another run has put there meanwhile goes the same way.
 async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     let created = poll::poll(poll::RELEASED_SOON, async || match send(cloud, desired, key, false).await {
         Ok(()) => Ok(poll::Look::Done(())),
         Err(failure) if failure.class == Class::AlreadyExists => {
-            let found = value(cloud, &desired.path.name_of(key)).await?;
-            let is_made = found.is_some_and(|found| is_as_wished(desired, key, &found));
-            Ok(if is_made { poll::Look::Done(()) } else { poll::Look::Again })
+            let name = desired.path.name_of(key);
+            match value(cloud, &name).await? {
+                Some(found) if is_as_wished(desired, key, &found) => return Ok(poll::Look::Done(())),
+                Some(_) => delete(cloud, &[name], |_| ()).await?,
+                None => {}
+            }
+            Ok(poll::Look::Again)
         }
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
     });
     match created.await? {
         Ok(()) => Ok(()),
-        Err(poll::TimedOut) => put(cloud, desired, key, true).await,
+        Err(poll::TimedOut) => put(cloud, desired, key).await,
     }
 }
 
@@ -375,8 +413,8 @@ fn is_as_wished(desired: &Desired, key: &str, found: &Found) -> bool {
     })
 }
 
-async fn put(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<()> {
-    send(cloud, desired, key, overwrite)
+async fn put(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
+    send(cloud, desired, key, true)
         .await
         .map_err(|failure| failure.doing(&format!("writing the parameter {}", desired.path.name_of(key))))
 }

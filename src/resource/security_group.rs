@@ -358,17 +358,18 @@ pub fn owned(observed: &[Observed]) -> Vec<&Observed> {
     observed.iter().filter(|group| group.ownership == Ownership::Ours).collect()
 }
 
-/// Removes a group. EC2 holds on to it until the network interfaces of terminated workers are gone, which takes a moment.
+/// Removes a group. EC2 holds on to it until the network interfaces of terminated workers are gone, which takes a moment;
+/// `in_use` is asked each time it does: a worker that no read showed yet may be why.
 ///
 /// # Errors
 /// A call's failure; something else uses the group.
-pub async fn destroy(cloud: &Cloud, group: &Observed) -> Result<()> {
+pub async fn destroy(cloud: &Cloud, group: &Observed, in_use: impl AsyncFn() -> Result<()>) -> Result<()> {
     let doing = format!("deleting the security group {}", group.id);
     let gone = poll::poll(poll::RELEASED_SOON, async || {
         match call("DeleteSecurityGroup", cloud.ec2.delete_security_group().group_id(&group.id).send()).await {
             Ok(_) => Ok(poll::Look::Done(())),
             Err(failure) if failure.class == Class::NotFound => Ok(poll::Look::Done(())),
-            Err(failure) if failure.class == Class::InUse => Ok(poll::Look::Again),
+            Err(failure) if failure.class == Class::InUse => in_use().await.map(|()| poll::Look::Again),
             Err(failure) => Err(failure.doing(&doing)),
         }
     });

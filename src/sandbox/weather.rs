@@ -32,6 +32,7 @@ Words:
   latency 50ms                    each call takes so long
   visibility 5s                   new instances and groups show themselves only then
   profile-delay 8s                EC2 knows a new instance profile only then
+  template-delay 5s               reads and launches know a launch template and its versions, new, changed or gone, only then
   interrupt INSTANCE              AWS gives its two minutes' notice
   fail OPERATION STATUS TIMES     answers HTTP STATUS; throttle instead: as AWS throttles; drop: does it and breaks the
                                   connection; refuse: breaks it before; truncate: does it and cuts the answer short;
@@ -63,6 +64,8 @@ pub struct Weather {
     pub visibility: Duration,
     /// EC2 knows a new instance profile only then.
     pub profile_delay: Duration,
+    /// Reads and launches know what a launch template has become only then.
+    pub template_delay: Duration,
     /// Pools without capacity: type and zone, `*` for any.
     pub dry: BTreeSet<(String, String)>,
     /// The same for Spot alone.
@@ -94,6 +97,7 @@ impl Default for Weather {
             visibility: Duration::ZERO,
             // Real ones take seconds, sometimes minutes; this is enough to meet it, and short enough for a first try.
             profile_delay: Duration::from_secs(1),
+            template_delay: Duration::ZERO,
             dry: BTreeSet::new(),
             dry_spot: BTreeSet::new(),
             prices: BTreeMap::new(),
@@ -294,6 +298,10 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
             weather.profile_delay = whole_seconds(time)?;
             format!("EC2 knows a new instance profile after {time}")
         }
+        ["template-delay", time] => {
+            weather.template_delay = whole_seconds(time)?;
+            format!("what a launch template has become is known after {time}")
+        }
         ["interrupt", id] => interrupt(world, id, now)?,
         ["fail", "clear"] => {
             weather.faults.clear();
@@ -337,7 +345,7 @@ pub fn set(world: &mut World, words: &[String], now: Timestamp) -> Result<String
     Ok(said)
 }
 
-const VERBS: [&str; 27] = [
+const VERBS: [&str; 28] = [
     "quota",
     "quota-answer",
     "dry",
@@ -347,6 +355,7 @@ const VERBS: [&str; 27] = [
     "latency",
     "visibility",
     "profile-delay",
+    "template-delay",
     "interrupt",
     "fail",
     "principal",

@@ -13,6 +13,7 @@ use aws_sdk_ec2::types::{
     LaunchTemplateSpecification, MarketType, SpotInstanceType, SpotMarketOptions, TagSpecification,
 };
 use futures::{StreamExt, stream};
+use tokio::time::Instant;
 
 use super::{Worker, cancel_requests, open_requests, read, read_all};
 use crate::cloud::{Cloud, Failure, call, lacking, poll};
@@ -24,7 +25,7 @@ use crate::decide::refusal::{Next, after};
 use crate::error::{Error, Kind, Result};
 use crate::market::filter;
 use crate::resource::ec2_tags;
-use crate::resource::launch_template::{Ready, Which, content::tagged, next_generation};
+use crate::resource::launch_template::{self, Ready, Which, content::tagged, next_generation};
 use crate::spec::{Usd, WorkerName};
 
 /// `RunInstances` takes five at once and two a second.
@@ -213,7 +214,7 @@ async fn attempt(
             market: offer.market,
         }
         .token();
-        let mut last = None;
+        let (mut last, mut missing) = (None, None);
         let pace = poll::LAUNCH.within(cloud.deadline.left());
         let answer = poll::again(pace, async || match send(cloud, order, offer, (slot, round), &token).await {
             Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
@@ -221,6 +222,21 @@ async fn attempt(
             Err(Answer::Refused(failure)) => match after(failure.class, order.is_fresh) {
                 Next::SameAgain => {
                     tracing::info!(code = failure.code.as_deref(), "asking again with the same token");
+                    last = Some(failure);
+                    Ok(poll::Look::Again)
+                }
+                _ if is_foundation(&failure) => {
+                    let since = *missing.get_or_insert_with(Instant::now);
+                    match template_now(cloud, order, offer.market).await? {
+                        Some(found) if found.supersedes(order.template_for(offer.market)) => {
+                            return Err(failure.doing(&doing).code(SUPERSEDED));
+                        }
+                        None if since.elapsed() > poll::VISIBLE_SOON.limit => {
+                            let hint = "another run has removed the stack meanwhile; the same command makes it anew";
+                            return Err(failure.doing(&doing).hint(hint));
+                        }
+                        _ => {}
+                    }
                     last = Some(failure);
                     Ok(poll::Look::Again)
                 }
@@ -273,6 +289,21 @@ async fn attempt(
     }
     Err(Error::new(Kind::Aws, format!("{doing}: {ROUNDS} client tokens in a row belong to workers that have ended"))
         .hint(format!("see what ends them: spotctl status --name {}", order.stack)))
+}
+
+/// The code of the error for a launch whose template another run has changed meanwhile: whoever planned it plans anew.
+pub const SUPERSEDED: &str = "InvalidLaunchTemplateId.VersionNotFound";
+
+/// Whether EC2 does not know the template, its version or the group. This run has read them or made them a moment ago: either
+/// they do not show themselves to the launch yet, or another run has replaced or removed them.
+fn is_foundation(failure: &Failure) -> bool {
+    const CODES: [&str; 3] = [SUPERSEDED, "InvalidLaunchTemplateId.NotFound", "InvalidGroup.NotFound"];
+    failure.code.as_deref().is_some_and(|code| CODES.contains(&code))
+}
+
+async fn template_now(cloud: &Cloud, order: &Order<'_>, market: Market) -> Result<Option<launch_template::Observed>> {
+    let both = launch_template::observe(cloud, order.stack).await?;
+    Ok(if market == Market::Spot { both.spot } else { both.any_market })
 }
 
 /// Moves the generation on unless another slot of this run has done so meanwhile.

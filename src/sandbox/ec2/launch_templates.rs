@@ -1,4 +1,7 @@
 //! Launch templates and their versions.
+//!
+//! Reads and launches may be late, as AWS's are ([`Weather::template_delay`](crate::sandbox::weather::Weather)): they see what
+//! was then. What is gone is gone for a launch at once.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +9,7 @@ use super::filter::{Filters, dry_run, page};
 use super::instances::answer::{tag_set, time};
 use super::launch_data::{self, merge};
 use super::network::{new_tags, put_tags};
-use super::state::{LaunchData, LaunchTemplate, State, Version};
+use super::state::{FormerTemplate, LaunchData, LaunchTemplate, State, Version};
 use crate::sandbox::call::{AwsError, Call};
 use crate::sandbox::wire::query::Query;
 use crate::sandbox::wire::xml::{Element, leaf, list, maybe, node};
@@ -47,10 +50,15 @@ pub struct Resolved {
 pub fn resolve(call: &Call<'_>, specification: &Query) -> Result<Resolved, AwsError> {
     let none = State::default();
     let state = call.world.regions.get(&call.region).map_or(&none, |region| &region.ec2);
-    let id = find(state, specification)?;
-    let template = &state.launch_templates[&id];
+    let mut seen = seen(call, state);
+    seen.retain(|id, _| state.launch_templates.contains_key(id));
+    let id = find(&seen, specification)?;
+    let template = &seen[&id];
     let version = specification.optional("Version").filter(|text| !text.is_empty());
     let number = number(&id, template, version.as_deref().unwrap_or("$Default"))?;
+    if !state.launch_templates[&id].versions.contains_key(&number) {
+        return Err(no_version(&id, &number.to_string()));
+    }
     Ok(Resolved { version: number, data: template.versions[&number].data.clone(), id })
 }
 
@@ -59,18 +67,51 @@ fn here<'a>(call: &'a mut Call<'_>) -> &'a mut State {
     &mut call.world.region(&region).ec2
 }
 
+type Templates = BTreeMap<String, LaunchTemplate>;
+
+/// The templates as reads see them.
+fn seen(call: &Call<'_>, state: &State) -> Templates {
+    let mut seen = (*state.launch_templates).clone();
+    let since = late(call);
+    // The oldest of what came later than what is seen.
+    for former in state.former_templates.iter().rev().filter(|former| former.changed_at > since) {
+        match &former.was {
+            Some(was) => seen.insert(former.id.clone(), was.clone()),
+            None => seen.remove(&former.id),
+        };
+    }
+    seen
+}
+
+/// The moment that reads see.
+fn late(call: &Call<'_>) -> i64 {
+    let delay = i64::try_from(call.world.weather.template_delay.as_secs()).unwrap_or(i64::MAX);
+    call.now.as_second().saturating_sub(delay)
+}
+
+/// Keeps what this template is before it changes, as long as a read may ask for it.
+fn keep(call: &mut Call<'_>, id: &str) {
+    let (since, changed_at) = (late(call), call.now.as_second());
+    let state = here(call);
+    state.former_templates.retain(|former| former.changed_at > since);
+    if since < changed_at {
+        let was = state.launch_templates.get(id).cloned();
+        state.former_templates.push(FormerTemplate { id: id.to_owned(), changed_at, was });
+    }
+}
+
 /// By id or by name; one of them must be given.
-fn find(state: &State, input: &Query) -> Result<String, AwsError> {
+fn find(templates: &Templates, input: &Query) -> Result<String, AwsError> {
     let (id, name) = (input.optional("LaunchTemplateId"), input.optional("LaunchTemplateName"));
     match (id.filter(|text| !text.is_empty()), name.filter(|text| !text.is_empty())) {
         (Some(id), None) => {
-            if state.launch_templates.contains_key(&id) {
+            if templates.contains_key(&id) {
                 return Ok(id);
             }
             let message = format!("The specified launch template, with template ID {id}, does not exist.");
             Err(AwsError::new("InvalidLaunchTemplateId.NotFound", message))
         }
-        (None, Some(name)) => by_name(state, &name).ok_or_else(|| no_name(&name)),
+        (None, Some(name)) => by_name(templates, &name).ok_or_else(|| no_name(&name)),
         (Some(_), Some(_)) => {
             let message = "Provide only one of the parameters: launchTemplateId, launchTemplateName.";
             Err(AwsError::new("InvalidParameterCombination", message))
@@ -82,8 +123,8 @@ fn find(state: &State, input: &Query) -> Result<String, AwsError> {
     }
 }
 
-fn by_name(state: &State, name: &str) -> Option<String> {
-    state.launch_templates.iter().find(|(_, template)| template.name == name).map(|(id, _)| id.clone())
+fn by_name(templates: &Templates, name: &str) -> Option<String> {
+    templates.iter().find(|(_, template)| template.name == name).map(|(id, _)| id.clone())
 }
 
 fn no_name(name: &str) -> AwsError {
@@ -97,14 +138,20 @@ fn number(id: &str, template: &LaunchTemplate, text: &str) -> Result<i64, AwsErr
         "$Latest" => template.versions.keys().next_back().copied(),
         text => text.parse().ok(),
     };
-    number.filter(|number| template.versions.contains_key(number)).ok_or_else(|| {
-        let message = format!("Could not find the specified version {text} for the launch template with ID {id}.");
-        AwsError::new("InvalidLaunchTemplateId.VersionNotFound", message)
-    })
+    number.filter(|number| template.versions.contains_key(number)).ok_or_else(|| no_version(id, text))
 }
 
+fn no_version(id: &str, text: &str) -> AwsError {
+    let message = format!("Could not find the specified version {text} for the launch template with ID {id}.");
+    AwsError::new("InvalidLaunchTemplateId.VersionNotFound", message)
+}
+
+/// As a write answers it, which knows what it did.
 fn template_item(state: &State, id: &str) -> Vec<Element> {
-    let template = &state.launch_templates[id];
+    item_of(state, id, &state.launch_templates[id])
+}
+
+fn item_of(state: &State, id: &str, template: &LaunchTemplate) -> Vec<Element> {
     vec![
         leaf("launchTemplateId", id),
         leaf("launchTemplateName", &template.name),
@@ -174,7 +221,7 @@ fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> 
             return Ok(vec![node("launchTemplate", template_item(state, id))]);
         }
     }
-    if by_name(state, &name).is_some() {
+    if by_name(&state.launch_templates, &name).is_some() {
         let message = format!("Launch template name already in use.: {name}");
         return Err(AwsError::new("InvalidLaunchTemplateName.AlreadyExistsException", message));
     }
@@ -190,13 +237,14 @@ fn create(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> 
         versions: BTreeMap::from([(1, version)]),
         client_token: token.map(|token| (token, fingerprint)),
     };
+    keep(call, &id);
     here(call).launch_templates.insert(id.clone(), template);
     put_tags(call, &id, tags);
     Ok(vec![node("launchTemplate", template_item(here(call), &id))])
 }
 
 fn create_version(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let id = find(here(call), input)?;
+    let id = find(&here(call).launch_templates, input)?;
     let description = input.optional("VersionDescription");
     let source = input.optional("SourceVersion");
     let token = input.optional("ClientToken").filter(|token| !token.is_empty());
@@ -216,6 +264,7 @@ fn create_version(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aw
     launch_data::validate(&data)?;
     dry_run(input)?;
     let client_token = token.map(|token| (token, fingerprint));
+    keep(call, &id);
     let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
     template.latest_version += 1;
     let number = template.latest_version;
@@ -224,12 +273,14 @@ fn create_version(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, Aw
 }
 
 fn modify(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let id = find(here(call), input)?;
+    let id = find(&here(call).launch_templates, input)?;
     let _ = input.optional("ClientToken");
     let version = input.optional("SetDefaultVersion");
-    let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
+    let Some(template) = here(call).launch_templates.get(&id) else { return Err(no_name(&id)) };
     let default = version.map_or(Ok(template.default_version), |version| number(&id, template, &version))?;
     dry_run(input)?;
+    keep(call, &id);
+    let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
     template.default_version = default;
     Ok(vec![node("launchTemplate", template_item(here(call), &id))])
 }
@@ -239,16 +290,19 @@ fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError
     let filters = Filters::read(input)?;
     // A fresh region has no template that would meet the filters.
     filters.check(&["launch-template-name", "create-time"])?;
-    let state = here(call);
-    if let Some(id) = ids.iter().find(|id| !state.launch_templates.contains_key(*id)) {
+    // Furnished first.
+    let _ = here(call);
+    let state = &call.world.regions[&call.region].ec2;
+    let templates = seen(call, state);
+    if let Some(id) = ids.iter().find(|id| !templates.contains_key(*id)) {
         let message = format!("The specified launch template, with template ID {id}, does not exist.");
         return Err(AwsError::new("InvalidLaunchTemplateId.NotFound", message));
     }
-    if let Some(name) = names.iter().find(|name| by_name(state, name).is_none()) {
+    if let Some(name) = names.iter().find(|name| by_name(&templates, name).is_none()) {
         return Err(no_name(name));
     }
     let mut items = Vec::new();
-    for (id, template) in &state.launch_templates {
+    for (id, template) in &templates {
         let is_asked = (ids.is_empty() || ids.contains(id)) && (names.is_empty() || names.contains(&template.name));
         let values = |name: &str| match name {
             "launch-template-name" => Some(vec![template.name.clone()]),
@@ -256,7 +310,7 @@ fn describe(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError
             _ => None,
         };
         if is_asked && filters.accept(state.tags_of(id), values)? {
-            items.push(template_item(state, id));
+            items.push(item_of(state, id, template));
         }
     }
     let (items, next) = page(input, items, 1..=200)?;
@@ -270,9 +324,10 @@ fn describe_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
     let asked = input.list("LaunchTemplateVersion");
     let bound = |name: &str| input.number(name);
     let (least, most) = (bound("MinVersion")?.unwrap_or(0), bound("MaxVersion")?.unwrap_or(i64::MAX));
-    let state = here(call);
-    let id = find(state, input)?;
-    let template = &state.launch_templates[&id];
+    let _ = here(call);
+    let templates = seen(call, &call.world.regions[&call.region].ec2);
+    let id = find(&templates, input)?;
+    let template = &templates[&id];
     let numbers: Vec<i64> = if asked.is_empty() {
         template.versions.keys().rev().copied().filter(|number| (least..=most).contains(number)).collect()
     } else {
@@ -295,12 +350,13 @@ fn describe_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>,
 
 fn delete_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
     let asked = input.list("LaunchTemplateVersion");
-    let id = find(here(call), input)?;
+    let id = find(&here(call).launch_templates, input)?;
     if asked.is_empty() {
         let message = "The request must contain the parameter LaunchTemplateVersion";
         return Err(AwsError::new("MissingParameter", message));
     }
     dry_run(input)?;
+    keep(call, &id);
     let Some(template) = here(call).launch_templates.get_mut(&id) else { return Err(no_name(&id)) };
     let (mut done, mut left) = (Vec::new(), Vec::new());
     for text in asked {
@@ -329,9 +385,10 @@ fn delete_versions(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, A
 }
 
 fn delete(call: &mut Call<'_>, input: &Query) -> Result<Vec<Element>, AwsError> {
-    let id = find(here(call), input)?;
+    let id = find(&here(call).launch_templates, input)?;
     dry_run(input)?;
     let item = template_item(here(call), &id);
+    keep(call, &id);
     let state = here(call);
     state.launch_templates.remove(&id);
     state.tags.remove(&id);

@@ -27,6 +27,9 @@ pub struct State {
     pub security_groups: Shared<BTreeMap<String, SecurityGroup>>,
     /// By id.
     pub launch_templates: Shared<BTreeMap<String, LaunchTemplate>>,
+    /// What launch templates were, for reads that are late; empty where none is.
+    #[serde(default)] // A state of an older version lacks what came later.
+    pub former_templates: Vec<FormerTemplate>,
     /// By id; the forgotten ones are gone.
     pub instances: Shared<BTreeMap<String, Shared<Instance>>>,
     /// By id.
@@ -48,6 +51,7 @@ in_fields!(State {
     internet_gateways,
     security_groups,
     launch_templates,
+    former_templates,
     instances,
     spot_requests,
     tags,
@@ -158,6 +162,17 @@ pub struct LaunchTemplate {
     pub versions: BTreeMap<i64, Version>,
     /// Of `CreateLaunchTemplate`, with the fingerprint of its request.
     pub client_token: Option<(String, String)>,
+}
+
+/// What a launch template was before it changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerTemplate {
+    /// `lt-…`.
+    pub id: String,
+    /// When it changed.
+    pub changed_at: i64,
+    /// `None`: there was none of this id.
+    pub was: Option<LaunchTemplate>,
 }
 
 /// A version of a launch template.
@@ -422,6 +437,7 @@ in_fields!(Instance {
     console,
 });
 whole!(
+    Vec<FormerTemplate>,
     Vpc,
     Subnet,
     RouteTable,

@@ -1,6 +1,6 @@
 //! Templates and their versions, asked as a client asks.
 
-use super::super::asking::{ask, code};
+use super::super::asking::{START, ask, ask_at, code};
 use crate::sandbox::world::World;
 
 const DATA: &str = "LaunchTemplateName=lt-a&LaunchTemplateData.InstanceType=g5.xlarge";
@@ -98,4 +98,43 @@ fn what_is_not_there_has_its_code_and_a_dry_run_comes_last() {
     ] {
         assert_eq!(code(ask(&mut world, operation, input)), expected, "{operation} {input}");
     }
+}
+
+#[test]
+fn reads_may_be_late_and_a_launch_knows_no_version_that_they_do_not_know() {
+    let mut world = World::default();
+    let latest = |world: &mut World, at: i64| {
+        let named = "LaunchTemplateName.1=lt-a";
+        let answer = ask_at(world, at, "DescribeLaunchTemplates", named).map_err(|error| error.code)?;
+        let named = "LaunchTemplateName=lt-a";
+        let versions = ask_at(world, at, "DescribeLaunchTemplateVersions", named).map_err(|error| error.code)?;
+        let of = |text: &str, name: &str| text.split(name).nth(1).unwrap_or_default().chars().next();
+        Ok::<_, String>((of(&answer, "<defaultVersionNumber>"), versions.matches("<versionNumber>").count()))
+    };
+    let launch = |world: &mut World, at: i64, version: &str| {
+        let input = format!("LaunchTemplate.LaunchTemplateName=lt-a&LaunchTemplate.Version={version}");
+        code(ask_at(world, at, "RunInstances", &format!("{input}&MinCount=1&MaxCount=1")))
+    };
+    world.weather.template_delay = std::time::Duration::from_secs(5);
+    ask(&mut world, "CreateLaunchTemplate", DATA).unwrap();
+    let none = "InvalidLaunchTemplateName.NotFoundException";
+    assert_eq!(latest(&mut world, START), Err(none.to_owned()));
+    assert_eq!(launch(&mut world, START, "1"), none);
+    assert_eq!(code(ask(&mut world, "CreateLaunchTemplate", DATA)), "InvalidLaunchTemplateName.AlreadyExistsException");
+    let at = START + 5;
+    assert_eq!(latest(&mut world, at), Ok((Some('1'), 1)));
+    for (operation, more) in [
+        ("CreateLaunchTemplateVersion", "LaunchTemplateData.InstanceType=g6.xlarge"),
+        ("ModifyLaunchTemplate", "SetDefaultVersion=2"),
+        ("DeleteLaunchTemplateVersions", "LaunchTemplateVersion.1=1"),
+    ] {
+        ask_at(&mut world, at, operation, &format!("LaunchTemplateName=lt-a&{more}")).unwrap();
+    }
+    assert_eq!(latest(&mut world, at), Ok((Some('1'), 1)), "as it was");
+    for version in ["1", "2"] {
+        assert_eq!(launch(&mut world, at, version), "InvalidLaunchTemplateId.VersionNotFound", "{version}");
+    }
+    let at = at + 5;
+    assert_eq!(latest(&mut world, at), Ok((Some('2'), 1)));
+    assert_ne!(launch(&mut world, at, "2"), "InvalidLaunchTemplateId.VersionNotFound");
 }

@@ -1,0 +1,213 @@
+//! `up` on AWS's slow days, in virtual time: what is made shows itself late, and what is answered lacks what is usual.
+
+use std::sync::{Arc, Mutex};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use clap::Parser;
+use regex::Regex;
+use tokio::time::Instant;
+
+use super::tests::{Only, context_of};
+use super::*;
+use crate::cli::context::name_leftovers;
+use crate::cli::status;
+use crate::cloud::Cloud;
+use crate::error::Kind;
+use crate::report::Report;
+use crate::report::workers::Status;
+use crate::sandbox::{Sandbox, client};
+
+const FILE: &str = "name: w\ncontainer: {image: i}\ninstance: {types: [g4dn.xlarge]}\n";
+const CHANGED: &str = "name: w\ncontainer: {image: j}\ninstance: {types: [g4dn.xlarge]}\n";
+
+fn sandbox(weather: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::in_memory();
+    weather.iter().for_each(|words| set(&sandbox, words));
+    sandbox
+}
+
+fn set(sandbox: &Sandbox, words: &str) {
+    sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+}
+
+async fn up(context: &Context, flags: &[&str]) -> Result<Up> {
+    let args = Only::parse_from([&["up"], flags].concat()).args;
+    let mut state = State::default();
+    let deadline = &context.cloud.deadline;
+    deadline.set(args.limit(context.spec.lifetime.boot));
+    let result = deadline.bound(Box::pin(work(context, &args, &mut state))).await;
+    let mut report = Up::default();
+    fill(context, &state, &mut report);
+    match result {
+        Ok(_) => Ok(report),
+        Err(error) => Err(name_leftovers(context, error).await),
+    }
+}
+
+async fn workers(context: &Context) -> Vec<Worker> {
+    crate::resource::worker::observe(&context.cloud, &context.spec.name).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_ec2_knows_after_two_minutes_only_is_waited_for() {
+    let sandbox = sandbox(&["profile-delay 2m"]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    let began = Instant::now();
+    assert_eq!(up(&context, &[]).await.map_err(|error| error.message).unwrap().workers.len(), 1);
+    assert!(began.elapsed() >= Duration::from_mins(2));
+    assert_eq!(workers(&context).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_that_ec2_does_not_know_in_time_ends_with_what_exists_and_the_same_command_goes_on() {
+    let sandbox = sandbox(&["profile-delay 2m"]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    let error = up(&context, &["--timeout", "30s"]).await.unwrap_err();
+    assert_eq!(error.kind.exit_code(), 6, "{error:?}");
+    let kinds: Vec<&str> = error.leftovers.iter().map(|left| left.kind.as_str()).collect();
+    for kind in ["security group", "role", "instance profile", "launch template"] {
+        assert!(kinds.contains(&kind), "{kind} is not among {kinds:?}");
+    }
+    assert!(error.hints.iter().any(|hint| hint.contains("spotctl destroy --name w --yes")), "{:?}", error.hints);
+    assert!(workers(&context).await.is_empty());
+    // An earlier run made the profile, and it is new all the same.
+    assert_eq!(up(&context_of(&sandbox, "us-east-1", FILE), &[]).await.unwrap().workers.len(), 1);
+    assert_eq!(workers(&context).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_or_a_group_that_a_launch_does_not_know_yet_is_waited_for() {
+    for slow in ["template-delay 20s", "visibility 20s"] {
+        let sandbox = sandbox(&["profile-delay 0s", slow]);
+        let context = context_of(&sandbox, "us-east-1", FILE);
+        let report = up(&context, &[]).await.unwrap_or_else(|error| panic!("{slow}: {error}"));
+        assert_eq!((report.workers.len(), workers(&context).await.len()), (1, 1), "{slow}");
+        let calls = sandbox.calls().unwrap();
+        assert!(calls["RunInstances"] > 1, "{slow}: nothing was late: {calls:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_version_that_is_not_known_yet_is_waited_for_though_nothing_else_is_new() {
+    // The profile is an old one: nothing but the version is a reason to be patient.
+    let began = Timestamp::now() - Duration::from_hours(1);
+    let sandbox = Sandbox::in_memory_at(began);
+    set(&sandbox, "profile-delay 0s");
+    up(&context_of(&sandbox, "us-east-1", FILE), &["--wait", "launched"]).await.unwrap();
+    set(&sandbox, "template-delay 8s");
+    let context = context_of(&sandbox, "us-east-1", CHANGED);
+    up(&context, &["--count", "2", "--wait", "launched"]).await.unwrap_or_else(|error| panic!("{error}"));
+    // Another machine reads the old version still, or the new one that a launch does not know.
+    for _ in 0..3 {
+        let context = context_of(&sandbox, "us-east-1", CHANGED);
+        up(&context, &["--count", "3", "--wait", "launched"]).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(workers(&context).await.len(), 3);
+    }
+    crate::cloud::poll::poll(crate::cloud::poll::VISIBLE_SOON, async || {
+        Ok::<_, Error>(crate::cloud::poll::Look::<()>::Again)
+    })
+    .await
+    .unwrap()
+    .unwrap_err();
+    let context = context_of(&sandbox, "us-east-1", CHANGED);
+    let (_, plan) = context.plan(&Wants::default()).await.unwrap();
+    assert!(!plan.has_changes(), "{:?}", plan.changes);
+}
+
+/// What an answer becomes on its way.
+type Rewrite = fn(&str) -> String;
+
+/// A client whose answers of EC2 come otherwise than the sandbox gives them.
+#[derive(Debug, Clone)]
+struct Rewritten(SharedHttpClient, Rewrite, Arc<Mutex<u32>>);
+
+impl HttpClient for Rewritten {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(RewrittenConnector(self.0.http_connector(settings, components), self.clone()))
+    }
+}
+
+#[derive(Debug)]
+struct RewrittenConnector(SharedHttpConnector, Rewritten);
+
+impl HttpConnector for RewrittenConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.0.call(request);
+        let Rewritten(_, rewrite, count) = self.1.clone();
+        HttpConnectorFuture::new(async move {
+            let mut answer = answer.await?;
+            let text =
+                answer.body().bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default();
+            let new = rewrite(&text);
+            if new != text {
+                *count.lock().unwrap() += 1;
+                answer.headers_mut().insert("content-length", new.len().to_string());
+                *answer.body_mut() = SdkBody::from(new);
+            }
+            Ok(answer)
+        })
+    }
+}
+
+fn replaced(text: &str, pattern: &str, by: &str) -> String {
+    Regex::new(pattern).unwrap().replace_all(text, by).into_owned()
+}
+
+const V6: &str = "<ipv6Address>2600:1f18::1</ipv6Address>";
+const NO_V4: &str = "<association>.*?</association>|<dnsName>[^<]*</dnsName>";
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_with_ipv6_alone_is_shown_without_an_ipv4_address_and_counts() {
+    let absent: Rewrite = |text| {
+        let text = replaced(text, r"<ipAddress>[^<]*</ipAddress>", V6);
+        replaced(&replaced(&text, NO_V4, ""), r"<privateIpAddress>[^<]*</privateIpAddress>", "")
+    };
+    let empty: Rewrite = |text| {
+        let text = replaced(text, r"<ipAddress>[^<]*</ipAddress>", &format!("<ipAddress/>{V6}"));
+        replaced(&replaced(&text, NO_V4, ""), r"<privateIpAddress>[^<]*</privateIpAddress>", "<privateIpAddress/>")
+    };
+    for rewrite in [absent, empty] {
+        let sandbox = sandbox(&["profile-delay 0s"]);
+        let mut context = context_of(&sandbox, "us-east-1", FILE);
+        let rewritten = Rewritten(client::http_client(sandbox.clone()), rewrite, Arc::default());
+        let config = client::config(&sandbox, "us-east-1").http_client(SharedHttpClient::new(rewritten.clone()));
+        context.cloud = Cloud::from_config(&config.timeout_config(crate::cloud::patience()).build()).unwrap();
+        let report = up(&context, &[]).await.unwrap_or_else(|error| panic!("{error}"));
+        assert!(*rewritten.2.lock().unwrap() > 0, "no answer had an address");
+        let document = serde_json::to_value(&report).unwrap();
+        assert_eq!(document["workers"][0]["state"], "running", "{document:#}");
+        assert!(document["workers"][0]["public_ip"].is_null(), "{document:#}");
+        let mut status = Status::default();
+        status::one(&context.ui, &context.cloud, &context.spec.name, &mut status).await.unwrap();
+        let document = serde_json::to_value(&status).unwrap();
+        assert!(document["workers"][0]["public_ip"].is_null(), "{document:#}");
+        assert_eq!(document["workers"].as_array().map(Vec::len), Some(1));
+        let text = status.text(false);
+        assert!(text.contains(&report.workers[0].id) && !text.contains("2600"), "{text}");
+        // It counts: no second one is launched for it.
+        assert_eq!(up(&context, &[]).await.unwrap().workers.len(), 1);
+        assert_eq!(workers(&context).await.len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subnet_with_ipv6_alone_is_none_for_a_worker_that_pulls_over_ipv4_and_says_so() {
+    let all: Rewrite = |text| {
+        let text = replaced(text, r"<availableIpAddressCount>\d+<", "<availableIpAddressCount>0<");
+        replaced(&text, r"<cidrBlock>172[^<]*</cidrBlock>", "<ipv6Native>true</ipv6Native>")
+    };
+    let sandbox = sandbox(&["profile-delay 0s"]);
+    let mut context = context_of(&sandbox, "us-east-1", FILE);
+    let rewritten = Rewritten(client::http_client(sandbox.clone()), all, Arc::default());
+    let config = client::config(&sandbox, "us-east-1").http_client(SharedHttpClient::new(rewritten));
+    context.cloud = Cloud::from_config(&config.timeout_config(crate::cloud::patience()).build()).unwrap();
+    let error = up(&context, &[]).await.unwrap_err();
+    assert_eq!(error.kind, Kind::Usage, "{error}");
+    assert!(error.hints.iter().any(|hint| hint.contains("no free IPv4 address")), "{:?}", error.hints);
+    assert!(error.leftovers.is_empty() && workers(&context).await.is_empty());
+}
