@@ -128,7 +128,8 @@ fn syntax(text: &str, error: &serde_saphyr::Error) -> Finding {
     // The place is shown by the snippet.
     let message = shown.split(" at line ").next().unwrap_or(&shown).lines().next().unwrap_or_default();
     let message = message.split_once(": line ").map_or(message, |(message, _)| message);
-    if message.starts_with("budget breached") {
+    // Beyond the limit here, or beyond that of the library's scanner.
+    if message.starts_with("budget breached") || message.starts_with("recursion limit") {
         return Finding::new(span, "", "too large or too deep: the file, or what its aliases unfold to");
     }
     let finding = Finding::new(span.clone(), "", format!("not YAML: {message}"));
