@@ -151,7 +151,7 @@ fn slip() -> impl Strategy<Value = Slip> {
         1 => index().prop_map(Slip::Tab),
         5 => (index(), words()).prop_map(|(at, word)| Slip::Value(at, word)),
         1 => (index(), words()).prop_map(|(at, word)| Slip::Key(at, word)),
-        1 => (index(), select(vec![3_usize, 60, 3000])).prop_map(|(at, depth)| Slip::Nest(at, depth)),
+        1 => (index(), select(vec![3_usize, 12, 60, 3000])).prop_map(|(at, depth)| Slip::Nest(at, depth)),
         1 => index().prop_map(Slip::Alias),
         1 => (index(), select(vec![1_usize, 80, 5000])).prop_map(|(at, times)| Slip::Wide(at, times)),
     ]
@@ -219,7 +219,7 @@ fn slipped(text: &str, slips: &[Slip]) -> String {
 
 #[test]
 fn what_lies_deeper_than_any_file_needs_is_refused_before_it_fills_the_stack() {
-    for depth in [65, 1_000, 100_000] {
+    for depth in [17, 60, 250, 1_000, 100_000] {
         let text = format!("{MINIMAL}tags: {}{}\n", "[".repeat(depth), "]".repeat(depth));
         assert!(findings(&text).to_string().contains("too deep"), "{depth}");
         let text = (0..depth.min(2_000)).fold(String::new(), |text, at| format!("{text}{:at$}a:\n", ""));
