@@ -80,7 +80,7 @@ impl Run<'_> {
     /// # Errors
     /// The first failure, after everything under way has ended.
     pub async fn foundation(&self, plan: &Plan, observed: &Observed) -> Result<Foundation> {
-        self.in_order(plan, observed, Order::Quick).await
+        Box::pin(self.in_order(plan, observed, Order::Quick)).await
     }
 
     /// The same so that of two runs with different files one file stands whole in the end, whatever the order of their calls:
@@ -92,7 +92,7 @@ impl Run<'_> {
     /// # Errors
     /// As for [`Run::foundation`].
     pub async fn foundation_alone(&self, plan: &Plan, observed: &Observed) -> Result<Foundation> {
-        self.in_order(plan, observed, Order::TemplateLast).await
+        Box::pin(self.in_order(plan, observed, Order::TemplateLast)).await
     }
 
     async fn in_order(&self, plan: &Plan, observed: &Observed, order: Order) -> Result<Foundation> {

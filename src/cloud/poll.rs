@@ -31,9 +31,9 @@ pub const VISIBLE_SOON: Pace =
 pub const SETTLED: Pace =
     Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_secs(10) };
 
-/// For an instance that a run which is gone may have launched a moment ago.
+/// For an instance that a run which is gone may have launched a moment ago: reads show it within seconds as a rule.
 pub const UNSEEN: Pace =
-    Pace { first: Duration::from_secs(1), slowest: Duration::from_secs(1), limit: Duration::from_secs(2) };
+    Pace { first: Duration::from_secs(1), slowest: Duration::from_secs(1), limit: Duration::from_secs(5) };
 
 /// For what AWS lets go of once the instances that used it are gone: their network interfaces outlive them by seconds.
 pub const RELEASED_SOON: Pace =

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use stage::{Ran, Stage};
 
-mod census;
+pub(crate) mod census;
 mod scenarios;
 mod stage;
 

@@ -143,6 +143,11 @@ fn a_clock_ten_minutes_off_keeps_nobody_from_anything() {
     aws.spotctl(&["up"]).exits(0);
     assert_eq!(aws.spotctl(&["status", "-o", "json"]).exits(0).json()["workers"].as_array().map(Vec::len), Some(1));
     aws.spotctl(&["down"]).exits(0);
+    aws.spotctl(&["up"]).exits(0);
+    aws.spotctl(&["destroy", "--yes"]).exits(0);
+    // boto3 does not sign anew.
+    aws.weather("signatures lax");
+    assert_eq!(aws.leftovers(), Vec::<String>::new());
 }
 
 /// A profile whose credentials come from this script.
@@ -194,4 +199,28 @@ fn credentials_that_expire_in_the_middle_and_cannot_be_renewed_end_with_what_exi
         assert_eq!(aws.live().len(), 1, "after {after}");
     }
     assert!(named > 0, "not once was anything made before they expired");
+}
+
+#[test]
+fn down_and_destroy_whose_credentials_expire_say_so_and_the_same_command_goes_on() {
+    // After so many calls: at the first read, and when something has ended already.
+    for (command, calls) in [("down", 0), ("down", 5), ("destroy --yes", 0), ("destroy --yes", 16)] {
+        let aws = Served::with(MINIMAL);
+        aws.weather("profile-delay 0s");
+        let environment = process(&aws, &format!("{ANSWER} KEYONE ''\n"));
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let run = |command: &str| aws.folder.spotctl_with(&command.split(' ').collect::<Vec<_>>(), &environment);
+        run("up").exits(0);
+        aws.weather(&format!("expire KEYONE after {calls}"));
+        let ended = run(&format!("{command} -o json")).exits(5);
+        let hints = ended.json()["error"]["hints"].to_string();
+        assert!(
+            hints.contains("the credentials have expired") && hints.contains("spotctl"),
+            "{command} {calls}: {hints}"
+        );
+        aws.weather("clear");
+        run(command).exits(0);
+        assert!(aws.live().is_empty(), "{command} {calls}");
+    }
 }

@@ -1,8 +1,10 @@
 //! Several at once, answers lost, processes killed: one worker.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::process::Stdio;
 
+use super::faults::census::Census;
 use super::support::{MINIMAL, Served, column};
 
 #[test]
@@ -207,4 +209,81 @@ fn a_worker_that_aws_takes_back_before_it_runs_is_replaced_from_another_pool() {
         "{document:#}"
     );
     assert_eq!((aws.live().len(), aws.ever_launched()), (1, 2));
+}
+
+/// Every part of the foundation is another one than [`MINIMAL`]'s.
+const OTHER: &str = "name: w
+container: {image: public.ecr.aws/docker/library/busybox:2}
+parameters: {plain: [A], file: other.env}
+network: {egress: [443/tcp]}
+tags: {Role: worker}
+";
+
+/// What stands before, what runs at once, how long new instances hide, how many may live then, and which exit codes are in
+/// order: a run whose worker another one ended says so (8), one whose stack another one removed too (1).
+type Race = (&'static str, &'static [&'static str], u32, std::ops::RangeInclusive<usize>, &'static [i32]);
+
+/// The orders that nobody thought of are searched in `cli::up::races`; here are the program, its processes and files.
+const RACES: [Race; 10] = [
+    ("", &["up", "up", "up", "up", "up"], 2, 1..=1, &[0]),
+    ("apply", &["up --count 2", "up --count 2", "up --count 2"], 2, 2..=2, &[0]),
+    ("up", &["up", "down"], 0, 0..=1, &[0, 8]),
+    ("up", &["up", "destroy --yes"], 0, 0..=1, &[0, 1, 8]),
+    ("up --count 2", &["down", "down"], 0, 0..=0, &[0]),
+    ("up --count 2", &["destroy --yes", "destroy --yes"], 0, 0..=0, &[0]),
+    ("", &["apply", "apply -c other.yaml"], 0, 0..=0, &[0]),
+    ("apply", &["up", "apply -c other.yaml"], 0, 1..=1, &[0]),
+    ("", &["params push", "params push"], 0, 0..=0, &[0]),
+    ("up", &["reap", "up", "status"], 0, 1..=1, &[0]),
+];
+
+#[test]
+fn whatever_runs_at_once_the_next_command_finds_it_whole() {
+    std::thread::scope(|scope| {
+        for race in &RACES {
+            scope.spawn(|| run_at_once(race));
+        }
+    });
+}
+
+fn run_at_once((before, commands, hidden, live, codes): &Race) {
+    let aws = Served::with(MINIMAL);
+    aws.folder.write("other.yaml", OTHER);
+    aws.folder.write(".env", "A=1\nB=1\n");
+    aws.folder.write("other.env", "A=2\nC=2\n");
+    aws.weather("profile-delay 0s");
+    let census = || Census::of(&fs::read_to_string(aws.state()).expect("the sandbox's state"));
+    let words = |command: &'static str| command.split(' ').collect::<Vec<_>>();
+    if !before.is_empty() {
+        aws.spotctl(&words(before)).exits(0);
+    }
+    aws.weather(&format!("visibility {hidden}s"));
+    let start = |command: &&'static str| {
+        let mut command = aws.command(&words(command));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starting spotctl")
+    };
+    let children: Vec<_> = commands.iter().map(start).collect();
+    for (child, command) in children.into_iter().zip(*commands) {
+        let output = child.wait_with_output().expect("waiting for spotctl");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let code = output.status.code().unwrap_or(-1);
+        assert!(code == 0 || codes.contains(&code), "{commands:?}: {command} ends with {code}: {said}");
+    }
+    aws.weather("visibility 0s");
+    aws.spotctl(&["status"]).exits(0);
+    assert!(live.contains(&census().live()), "{commands:?}: {} live", census().live());
+    let applied: Vec<_> = commands.iter().filter(|command| command.starts_with("apply")).collect();
+    if applied.len() > 1 {
+        let stands = |command: &&&str| {
+            let plan = command.replacen("apply", "plan", 1);
+            aws.spotctl(&plan.split(' ').collect::<Vec<_>>()).exits(0).stdout().starts_with("nothing to change")
+        };
+        assert_eq!(applied.iter().filter(|command| stands(command)).count(), 1, "{commands:?}: which file stands");
+    }
+    let wished = (*live.end()).max(1);
+    aws.spotctl(&["up", "--count", &wished.to_string()]).exits(0);
+    assert_eq!(census().live(), wished, "{commands:?}");
+    aws.spotctl(&["plan", "--detailed-exitcode"]).exits(0);
+    aws.spotctl(&["destroy", "--yes"]).exits(0);
+    assert_eq!(census().left(), Vec::<String>::new(), "{commands:?}");
 }

@@ -27,7 +27,9 @@ const CHANGED: &str = "name: w\ncontainer: {image: j}\ninstance: {types: [g4dn.x
 
 fn sandbox(weather: &[&str]) -> Sandbox {
     let sandbox = Sandbox::in_memory();
-    weather.iter().for_each(|words| set(&sandbox, words));
+    for words in weather {
+        set(&sandbox, words);
+    }
     sandbox
 }
 

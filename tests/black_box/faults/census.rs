@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 /// One account and region.
-pub(super) struct Census {
+pub(crate) struct Census {
     /// What everything is like, whatever its id: what two runs that are worth the same have in common.
     alike: BTreeMap<String, usize>,
     /// Kind, id and name of what stays until it is removed.
@@ -20,7 +20,7 @@ pub(super) struct Census {
 static ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(sg|subnet|vpc|lt|i)-[0-9a-f]{17}\b").expect("a pattern"));
 
 impl Census {
-    pub(super) fn of(state: &str) -> Self {
+    pub(crate) fn of(state: &str) -> Self {
         let state: Value = serde_json::from_str(state).expect("the sandbox's state");
         let region = &state["regions"]["us-east-1"];
         let ec2 = &region["ec2"];
@@ -81,8 +81,13 @@ impl Census {
     }
 
     /// Instances that nobody has told to end.
-    pub(super) fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.live
+    }
+
+    /// Kind, id and name of all that is neither the fresh account's nor gone.
+    pub(crate) fn left(&self) -> Vec<String> {
+        self.things.iter().map(|(kind, id, name)| format!("{kind} {id} {name}")).collect()
     }
 
     /// Those that have ended included.

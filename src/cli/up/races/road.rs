@@ -37,14 +37,19 @@ struct Road {
 }
 
 /// An HTTP client for the run of this name.
-pub(super) fn road(sandbox: &Sandbox, name: &str, length: Length, seed: u64, log: &Log) -> SharedHttpClient {
+pub(super) fn road(
+    sandbox: &Sandbox,
+    name: &str,
+    (length, seed): (Length, u64),
+    (began, log): (Instant, &Log),
+) -> SharedHttpClient {
     SharedHttpClient::new(Road {
         sandbox: client::http_client(sandbox.clone()),
         name: name.to_owned(),
         length,
         random: Arc::new(Mutex::new(Random(seed))),
         log: log.clone(),
-        began: Instant::now(),
+        began,
     })
 }
 
