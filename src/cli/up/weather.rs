@@ -114,11 +114,11 @@ async fn machines_that_read_a_new_version_late_launch_no_more_than_wished_and_co
 
 #[tokio::test(start_paused = true)]
 async fn a_version_that_a_read_shows_and_a_launch_does_not_know_is_waited_for_though_nothing_is_new() {
-    let unknown: Rewrite = |text| match text.contains("<RunInstancesResponse") {
-        true => format!(
-            "<Response><Errors><Error><Code>{SUPERSEDED}</Code><Message>m</Message></Error></Errors></Response>"
-        ),
-        false => text.to_owned(),
+    let unknown: Rewrite = |text| {
+        if !text.contains("<RunInstancesResponse") {
+            return text.to_owned();
+        }
+        format!("<Response><Errors><Error><Code>{SUPERSEDED}</Code><Message>m</Message></Error></Errors></Response>")
     };
     // The profile is an old one: nothing but the answer is a reason to be patient.
     let sandbox = Sandbox::in_memory_at(Timestamp::now() - Duration::from_hours(1));
