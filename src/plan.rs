@@ -160,14 +160,6 @@ pub async fn observe_foundation(cloud: &Cloud, spec: &Spec, known: &Observed) ->
     Ok(Observed { groups, role, launchers, parameters, templates, ..known.clone() })
 }
 
-/// Which parameters are ours, after [`observe`]; see [`parameters::owned_for_sure`].
-///
-/// # Errors
-/// The call's failure.
-pub async fn owned_parameters(cloud: &Cloud, spec: &Spec, observed: &Observed) -> Result<BTreeSet<String>> {
-    parameters::owned_for_sure(cloud, &spec.parameters.path, &spec.name, &observed.parameters).await
-}
-
 /// Reads what types cost on demand, where something may be bought so or has been; what depends on the market alone, so that
 /// it goes beside [`image`]. Nobody is kept from launching on Spot by a price list that may not be read.
 pub async fn list_prices(cloud: &Cloud, spec: &Spec, observed: &Observed, wants: &Wants) -> ListPrices {

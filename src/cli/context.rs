@@ -14,7 +14,7 @@ use crate::error::{Error, Findings, Kind, Result};
 use crate::journal::Journal;
 use crate::plan::{self, Observed, Plan, Trust, Wants};
 use crate::report::{self, Report};
-use crate::resource::worker;
+use crate::resource::{parameters, worker};
 use crate::settings::{GlobalArgs, Settings};
 use crate::spec::{Spec, WorkerName};
 use crate::ui::Ui;
@@ -76,11 +76,19 @@ impl Context {
     pub(crate) async fn look_again(&self, observed: &Observed, wants: &Wants) -> Result<(Observed, Plan)> {
         let mut observed = plan::observe_foundation(&self.cloud, &self.spec, observed).await?;
         let image = plan::image(&self.cloud, &self.spec, &observed, wants, Trust::Nothing);
-        let owned = plan::owned_parameters(&self.cloud, &self.spec, &observed);
-        let (chosen, owned) = futures::try_join!(image, owned)?;
-        observed.parameters.owned = owned;
+        let (chosen, parameters) = futures::try_join!(image, self.parameters(&observed, wants))?;
+        observed.parameters = parameters;
         let plan = plan::decide(&self.spec, self.env.as_ref(), &observed, &chosen, wants, &self.cloud.region)?;
         Ok((observed, plan))
+    }
+
+    /// The parameters, without what another run is in the middle of; whoever adopts them takes them in any case.
+    async fn parameters(&self, observed: &Observed, wants: &Wants) -> Result<parameters::Observed> {
+        if wants.adopt {
+            return Ok(observed.parameters.clone());
+        }
+        let desired = parameters::desired(&self.spec, self.env.as_ref());
+        parameters::settled(&self.cloud, &self.spec.name, &desired, &observed.parameters).await
     }
 
     async fn plan_after(
@@ -99,9 +107,9 @@ impl Context {
             let counted = async { plan::count_quotas(cloud, &observed.market, quotas.clone().await).await };
             let image = plan::image(cloud, spec, &observed, wants, trust);
             let list = plan::list_prices(cloud, spec, &observed, wants);
-            let owned = plan::owned_parameters(cloud, spec, &observed);
-            let (chosen, counted, list, owned) = futures::join!(image, counted, list, owned);
-            observed.parameters.owned = owned?;
+            let parameters = self.parameters(&observed, wants);
+            let (chosen, counted, list, parameters) = futures::join!(image, counted, list, parameters);
+            observed.parameters = parameters?;
             observed.quotas = counted;
             observed.list = list;
             Ok::<_, Error>((observed, chosen?))

@@ -328,23 +328,22 @@ proptest! {
 #[test]
 fn a_list_whose_page_names_one_that_was_read_as_the_next_ends_in_an_error() {
     let stage = stage();
-    for command in
-        ["w status", "w status --stacks", "w prices --history --placement-score", "w plan", "w doctor", "w params list"]
-    {
+    // One that names itself, where the SDK stops in silence; and two that name each other, where it goes on.
+    for (command, tokens) in [
+        ("w status", &["again"][..]),
+        ("w status", &["a", "b"]),
+        ("w status --stacks", &["a", "b"]),
+        ("w prices --history", &["a", "b"]),
+        ("w params list", &["again"]),
+    ] {
         for operation in called(stage, &stage.standing, command).iter() {
-            for tokens in [&["again"][..], &["a", "b"]] {
-                let how = How::Pages(tokens.iter().map(|token| (*token).to_owned()).collect());
-                let ran = told(
-                    stage,
-                    &stage.standing,
-                    command,
-                    vec![Aimed { operation: operation.clone(), once: false, how }],
-                );
-                let calls = ran.hostile.told().operations[operation];
-                assert!(calls <= 60, "{command} asks for {operation} {calls} times");
-                let is_list = operation == "DescribeInstances" && command != "w doctor";
-                assert!(!is_list || ran.heard.err.contains("was read already"), "{command}: {}", ran.heard.err);
-            }
+            let how = How::Pages(tokens.iter().map(|token| (*token).to_owned()).collect());
+            let aimed = vec![Aimed { operation: operation.clone(), once: false, how }];
+            let ran = told(stage, &stage.standing, command, aimed);
+            let calls = ran.hostile.told().operations[operation];
+            assert!(calls <= 60, "{command} asks for {operation} {calls} times");
+            let is_needed = ["DescribeInstances", "GetParametersByPath"].contains(&operation.as_str());
+            assert!(!is_needed || ran.heard.err.contains("was read already"), "{command}: {}", ran.heard.err);
         }
     }
 }

@@ -64,9 +64,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Outcome {
 
 async fn observe(context: &Context) -> Result<parameters::Observed> {
     let (cloud, path, stack) = (&context.cloud, &context.spec.parameters.path, &context.spec.name);
-    let mut observed = parameters::observe(cloud, path, stack).await?;
-    observed.owned = parameters::owned_for_sure(cloud, path, stack, &observed).await?;
-    Ok(observed)
+    parameters::observe(cloud, path, stack).await
 }
 
 pub(super) async fn change(context: &Context, verb: Verb, report: &mut ParameterChanges) -> Result<u8> {
@@ -83,6 +81,11 @@ pub(super) async fn change(context: &Context, verb: Verb, report: &mut Parameter
     let (leave, write) = match verb {
         Verb::Push { adopt, prune } => (Leave { adopt, prune }, true),
         _ => (Leave::default(), false),
+    };
+    let observed = if leave.adopt {
+        observed
+    } else {
+        parameters::settled(&context.cloud, &context.spec.name, &desired, &observed).await?
     };
     let diff = parameters::diff(&desired, &observed, leave)?;
     report.vanished.clone_from(&diff.vanished);

@@ -50,7 +50,7 @@ struct Value {
 pub struct Observed {
     found: BTreeMap<String, Found>,
     /// Keys whose parameters carry the stack's tag.
-    pub(crate) owned: BTreeSet<String>,
+    owned: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -108,22 +108,31 @@ pub async fn observe(cloud: &Cloud, path: &ParameterPath, stack: &WorkerName) ->
     Ok(Observed { found, owned })
 }
 
-/// The keys that are ours, read again where some seem not to be: another run may have made them between the two reads, which
-/// are one burst. Once is enough, since what was found stood before this read began.
+/// What was read, read again where parameters seem to be somebody else's of which the `.env` says something else. Values and
+/// tags are two reads: between them another run may have made a parameter, or removed it to make it of another type. What
+/// is somebody else's is that in every look.
 ///
 /// # Errors
-/// The call's failure.
-pub async fn owned_for_sure(
-    cloud: &Cloud,
-    path: &ParameterPath,
-    stack: &WorkerName,
-    observed: &Observed,
-) -> Result<BTreeSet<String>> {
-    if observed.found.keys().all(|key| observed.owned.contains(key)) {
-        return Ok(observed.owned.clone());
-    }
-    let names = owned_names(cloud, stack).await?;
-    Ok(names.iter().filter_map(|name| path.key_of(name)).map(str::to_owned).collect())
+/// A call's failure.
+pub async fn settled(cloud: &Cloud, stack: &WorkerName, desired: &Desired, first: &Observed) -> Result<Observed> {
+    const LOOKS: u32 = 4;
+    let (mut observed, mut looks) = (first.clone(), 0);
+    let looked = poll::poll(poll::VISIBLE_SOON, async || {
+        if looks > 0 {
+            observed = observe(cloud, &desired.path, stack).await?;
+        }
+        looks += 1;
+        let is_settled = looks == LOOKS || !seems_foreign(desired, &observed);
+        Ok::<_, Error>(if is_settled { poll::Look::Done(()) } else { poll::Look::Again })
+    });
+    let _ = looked.await?;
+    Ok(observed)
+}
+
+fn seems_foreign(desired: &Desired, observed: &Observed) -> bool {
+    let keys = desired.values.iter().flatten().map(|(key, _)| key);
+    let mut foreign = keys.filter(|key| !observed.owned.contains(*key));
+    foreign.any(|key| observed.found.get(key).is_some_and(|found| !is_as_wished(desired, key, found)))
 }
 
 async fn values(cloud: &Cloud, path: &ParameterPath) -> Result<BTreeMap<String, Found>> {
@@ -362,7 +371,7 @@ async fn take(cloud: &Cloud, desired: &Desired, key: &str, step: Step) -> Result
 /// Creates; where another run was first, overwrites, since both carry the same `.env`.
 async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     match send(cloud, desired, key, false).await {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(failure) if failure.class == Class::AlreadyExists => overwrite(cloud, desired, key).await,
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
     }
@@ -371,7 +380,9 @@ async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
 /// Overwrites; where another run has just made it of another type, which AWS does not change, it goes first.
 async fn overwrite(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     match send(cloud, desired, key, true).await {
-        Ok(()) => Ok(()),
+        // Another run has just removed it. What overwrites can carry no tags, and without them it would be nobody's.
+        Ok(FIRST) => tag(cloud, desired, key).await,
+        Ok(_) => Ok(()),
         Err(failure) if failure.code.as_deref() == Some(OTHER_TYPE) => {
             delete(cloud, &[desired.path.name_of(key)], |_| ()).await?;
             create_again(cloud, desired, key).await
@@ -379,6 +390,9 @@ async fn overwrite(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
     }
 }
+
+/// The version of a parameter that was not there.
+const FIRST: i64 = 1;
 
 /// How Parameter Store refuses a `String` where a `SecureString` stands, and the other way round.
 const OTHER_TYPE: &str = "HierarchyTypeMismatchException";
@@ -388,7 +402,7 @@ const OTHER_TYPE: &str = "HierarchyTypeMismatchException";
 /// another run has put there meanwhile goes the same way.
 async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     let created = poll::poll(poll::RELEASED_SOON, async || match send(cloud, desired, key, false).await {
-        Ok(()) => Ok(poll::Look::Done(())),
+        Ok(_) => Ok(poll::Look::Done(())),
         Err(failure) if failure.class == Class::AlreadyExists => {
             let name = desired.path.name_of(key);
             match value(cloud, &name).await? {
@@ -402,7 +416,8 @@ async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()>
     });
     match created.await? {
         Ok(()) => Ok(()),
-        Err(poll::TimedOut) => put(cloud, desired, key).await,
+        // Boxed, since that may come here again.
+        Err(poll::TimedOut) => Box::pin(overwrite(cloud, desired, key)).await,
     }
 }
 
@@ -413,14 +428,9 @@ fn is_as_wished(desired: &Desired, key: &str, found: &Found) -> bool {
     })
 }
 
-async fn put(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
-    send(cloud, desired, key, true)
-        .await
-        .map_err(|failure| failure.doing(&format!("writing the parameter {}", desired.path.name_of(key))))
-}
-
-async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<(), crate::cloud::Failure> {
-    let Some(value) = desired.values.as_ref().and_then(|values| values.get(key)) else { return Ok(()) };
+/// Writes it and answers its version.
+async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<i64, crate::cloud::Failure> {
+    let Some(value) = desired.values.as_ref().and_then(|values| values.get(key)) else { return Ok(0) };
     let kind = if value.is_plain { ParameterType::String } else { ParameterType::SecureString };
     let mut request = cloud
         .ssm
@@ -441,7 +451,7 @@ async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> R
             .filter_map(|(key, value)| ssm_tag(key, value))
             .fold(request, aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder::tags)
     };
-    call("PutParameter", request.send()).await.map(drop)
+    call("PutParameter", request.send()).await.map(|answer| answer.version())
 }
 
 fn ssm_tag(key: &str, value: &str) -> Option<SsmTag> {
