@@ -345,16 +345,18 @@ async fn take(cloud: &Cloud, desired: &Desired, key: &str, step: Step) -> Result
 /// Creates; where another run was first, overwrites, since both carry the same `.env`.
 async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     match send(cloud, desired, key, false).await {
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
         Err(failure) if failure.class == Class::AlreadyExists => overwrite(cloud, desired, key).await,
         Err(failure) => Err(failure.doing(&format!("writing the parameter {}", desired.path.name_of(key)))),
     }
 }
 
-/// Overwrites; where another run has just made it of another type, which AWS does not change, it goes first.
+/// Overwrites; where another run has just made it of another type, which AWS does not change, it goes first. Where another
+/// run has just removed it, this has made it anew, and an overwriting call takes no tags.
 async fn overwrite(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     match send(cloud, desired, key, true).await {
-        Ok(()) => Ok(()),
+        Ok(1) => tag(cloud, desired, key).await,
+        Ok(_) => Ok(()),
         Err(failure) if failure.code.as_deref() == Some(OTHER_TYPE) => {
             delete(cloud, std::slice::from_ref(&desired.path.name_of(key))).await?;
             create_again(cloud, desired, key).await
@@ -371,7 +373,7 @@ const OTHER_TYPE: &str = "HierarchyTypeMismatchException";
 /// the same way.
 async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     let created = poll::poll(poll::RELEASED_SOON, async || match send(cloud, desired, key, false).await {
-        Ok(()) => Ok(poll::Look::Done(())),
+        Ok(_) => Ok(poll::Look::Done(())),
         Err(failure) if failure.class == Class::AlreadyExists => {
             let found = values(cloud, &desired.path).await?;
             let found = found.get(key);
@@ -387,7 +389,10 @@ async fn create_again(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()>
     });
     match created.await? {
         Ok(()) => Ok(()),
-        Err(poll::TimedOut) => put(cloud, desired, key).await,
+        Err(poll::TimedOut) => {
+            put(cloud, desired, key).await?;
+            tag(cloud, desired, key).await
+        }
     }
 }
 
@@ -401,11 +406,13 @@ fn is_as_wished(desired: &Desired, key: &str, found: &Found) -> bool {
 async fn put(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     send(cloud, desired, key, true)
         .await
+        .map(drop)
         .map_err(|failure| failure.doing(&format!("writing the parameter {}", desired.path.name_of(key))))
 }
 
-async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<(), crate::cloud::Failure> {
-    let Some(value) = desired.values.as_ref().and_then(|values| values.get(key)) else { return Ok(()) };
+/// The version that it has become.
+async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> Result<i64, crate::cloud::Failure> {
+    let Some(value) = desired.values.as_ref().and_then(|values| values.get(key)) else { return Ok(0) };
     let kind = if value.is_plain { ParameterType::String } else { ParameterType::SecureString };
     let mut request = cloud
         .ssm
@@ -426,7 +433,7 @@ async fn send(cloud: &Cloud, desired: &Desired, key: &str, overwrite: bool) -> R
             .filter_map(|(key, value)| ssm_tag(key, value))
             .fold(request, aws_sdk_ssm::operation::put_parameter::builders::PutParameterFluentBuilder::tags)
     };
-    call("PutParameter", request.send()).await.map(drop)
+    call("PutParameter", request.send()).await.map(|answer| answer.version())
 }
 
 fn ssm_tag(key: &str, value: &str) -> Option<SsmTag> {
