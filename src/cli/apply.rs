@@ -78,6 +78,7 @@ async fn alone(context: &Context, wants: &Wants, first: (Observed, Plan)) -> Res
     let wants = Wants { retarget: false, upgrade_image: false, ..wants.clone() };
     let (mut observed, mut plan) = first;
     for _ in 0..ROUNDS {
+        let stood = observed.templates.spot.as_ref().map(|found| found.latest_version());
         let made = Box::pin(run.foundation_alone(&plan, &observed)).await?;
         let stands = poll::poll(poll::SETTLED, async || {
             (observed, plan) = context.look_again(&observed, &wants).await?;
@@ -92,6 +93,8 @@ async fn alone(context: &Context, wants: &Wants, first: (Observed, Plan)) -> Res
         });
         match stands.await? {
             Ok(true) => return Ok(()),
+            // It wrote no version of its own, and so may have written after the other: not before it has one.
+            Ok(false) if stood == Some(made.template.version) => plan.spot.anew = true,
             Ok(false) => {
                 context
                     .ui

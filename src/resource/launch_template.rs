@@ -269,6 +269,12 @@ impl Observed {
         self.ownership == Ownership::Ours
     }
 
+    /// The highest number.
+    #[must_use]
+    pub fn latest_version(&self) -> i64 {
+        self.latest_version
+    }
+
     /// Whether another run has made a version after this one, or the whole template anew.
     #[must_use]
     pub fn supersedes(&self, ready: &Ready) -> bool {

@@ -377,7 +377,8 @@ async fn create(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     }
 }
 
-/// Overwrites; where another run has just made it of another type, which AWS does not change, it goes first.
+/// Overwrites; where another run has just made it of another type, which AWS does not change, it goes first. Where another
+/// run has just removed it, this has made it anew, and an overwriting call takes no tags.
 async fn overwrite(cloud: &Cloud, desired: &Desired, key: &str) -> Result<()> {
     match send(cloud, desired, key, true).await {
         // Another run has just removed it. What overwrites can carry no tags, and without them it would be nobody's.
