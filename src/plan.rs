@@ -57,6 +57,14 @@ pub struct Wants {
     pub retarget: bool,
 }
 
+impl Wants {
+    /// How parameters are treated that are not the stack's, or not in the `.env` any more.
+    #[must_use]
+    pub fn leave(&self) -> Leave {
+        Leave { adopt: self.adopt, prune: self.prune }
+    }
+}
+
 /// Everything that was read.
 #[derive(Debug, Clone)]
 pub struct Observed {
@@ -381,8 +389,7 @@ pub fn decide(
     let plain = parameters::plain_values(&wished, &observed.parameters, &spec.parameters.plain);
     let named = BTreeSet::from(["AWS_REGION".to_owned()]);
     references::check_region(&parameters::plain_values(&wished, &observed.parameters, &named), region)?;
-    let leave = Leave { adopt: wants.adopt, prune: wants.prune };
-    let parameter_diff = parameters::diff(&wished, &observed.parameters, leave)?;
+    let parameter_diff = parameters::diff(&wished, &observed.parameters, wants.leave())?;
     if !parameter_diff.vanished.is_empty() {
         let keys = parameter_diff.vanished.join(", ");
         notes.push(format!("not in the `.env` any more, kept: {keys}; to remove them: spotctl apply --prune"));

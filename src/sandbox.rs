@@ -98,6 +98,13 @@ impl Sandbox {
         Self { home: Arc::new(Home::Memory(Box::default(), (began, tokio::time::Instant::now()))) }
     }
 
+    /// Makes weather by the words as they are typed.
+    #[cfg(test)]
+    pub(crate) fn say(&self, words: &str) {
+        let split: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        self.set(&split).unwrap_or_else(|error| panic!("{words}: {error}"));
+    }
+
     /// Everything that it holds, for a test that looks at it from the outside of every client.
     #[cfg(test)]
     pub(crate) fn state(&self) -> serde_json::Value {

@@ -82,13 +82,10 @@ impl Context {
         Ok((observed, plan))
     }
 
-    /// The parameters, without what another run is in the middle of; whoever adopts them takes them in any case.
+    /// The parameters, without what another run is in the middle of.
     async fn parameters(&self, observed: &Observed, wants: &Wants) -> Result<parameters::Observed> {
-        if wants.adopt {
-            return Ok(observed.parameters.clone());
-        }
         let desired = parameters::desired(&self.spec, self.env.as_ref());
-        parameters::settled(&self.cloud, &self.spec.name, &desired, &observed.parameters).await
+        parameters::settled(&self.cloud, &self.spec.name, &desired, &observed.parameters, wants.leave()).await
     }
 
     async fn plan_after(

@@ -63,8 +63,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Outcome {
 }
 
 async fn observe(context: &Context) -> Result<parameters::Observed> {
-    let (cloud, path, stack) = (&context.cloud, &context.spec.parameters.path, &context.spec.name);
-    parameters::observe(cloud, path, stack).await
+    parameters::observe(&context.cloud, &context.spec.parameters.path, &context.spec.name).await
 }
 
 pub(super) async fn change(context: &Context, verb: Verb, report: &mut ParameterChanges) -> Result<u8> {
@@ -82,11 +81,7 @@ pub(super) async fn change(context: &Context, verb: Verb, report: &mut Parameter
         Verb::Push { adopt, prune } => (Leave { adopt, prune }, true),
         _ => (Leave::default(), false),
     };
-    let observed = if leave.adopt {
-        observed
-    } else {
-        parameters::settled(&context.cloud, &context.spec.name, &desired, &observed).await?
-    };
+    let observed = parameters::settled(&context.cloud, &context.spec.name, &desired, &observed, leave).await?;
     let diff = parameters::diff(&desired, &observed, leave)?;
     report.vanished.clone_from(&diff.vanished);
     if write {

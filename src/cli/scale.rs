@@ -20,13 +20,9 @@ use crate::sandbox::Sandbox;
 const FILE: &str = "name: w\ncontainer: {image: i}\n";
 const REGION: &str = "us-east-1";
 
-fn set(sandbox: &Sandbox, words: &str) {
-    sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
-}
-
 /// Spot instances of this stack, with volumes, as an API server launches them: `RunInstances` takes a thousand at once.
 async fn launch(sandbox: &Sandbox, stack: &str, zone: &str, count: i32) {
-    set(sandbox, "quota G=100000");
+    sandbox.say("quota G=100000");
     let cloud = context_of(sandbox, REGION, FILE).cloud;
     let found = cloud.ec2.describe_images().owners("amazon").send().await.unwrap();
     let is_fit = |image: &&ec2::Image| image.architecture() == Some(&ec2::ArchitectureValues::X8664);
@@ -102,7 +98,7 @@ async fn a_thousand_workers_are_told_to_end_in_ten_calls_and_seen_to_end_in_one_
     let context = context_of(&sandbox, REGION, FILE);
     for (limit, is_throttled) in [(None, false), (Some(Duration::from_mins(10)), true)] {
         launch(&sandbox, "w", "us-east-1a", 1000).await;
-        set(&sandbox, if is_throttled { "throttle on" } else { "throttle off" });
+        sandbox.say(if is_throttled { "throttle on" } else { "throttle off" });
         let mut done = Downed::default();
         let order = Down { stack: &context.spec.name, only: &[], limit, template_stays: true };
         let work = apply::down(&context.cloud, order, &context.ui, &mut done);
@@ -149,7 +145,7 @@ async fn a_thousand_parameters_are_read_by_tens_and_removed_by_tens() {
     assert_eq!((calls["GetParametersByPath"], calls["DescribeParameters"], trips), (101, 20, 101), "{calls:?}");
 
     for words in ["throttle off", "throttle on"] {
-        set(&sandbox, words);
+        sandbox.say(words);
         apply(&context).await;
         let (gone, calls, trips) = calls_of(&sandbox, apply::destroy(cloud, &spec.name, &context.journal)).await;
         assert_eq!(gone.map_err(|error| error.message), Ok(()));
@@ -179,7 +175,7 @@ async fn two_hundred_keys_are_written_one_by_one_as_fast_as_aws_takes_them() {
     assert!(trips <= 21 + 1, "{trips}");
 
     apply::destroy(&context.cloud, &context.spec.name, &context.journal).await.unwrap();
-    set(&sandbox, "throttle on");
+    sandbox.say("throttle on");
     let ((), _, trips) = calls_of(&sandbox, apply(&context)).await;
     // Three a second, which take 67 seconds; `up` gives itself five minutes.
     assert!(trips < 150 * 20, "{trips}");
@@ -192,7 +188,7 @@ async fn keys_that_change_their_type_are_deleted_together_and_looked_at_by_name(
     let keys: Vec<String> = (0..50).map(|number| format!("KEY_{number:04}")).collect();
     let plain = format!("{FILE}parameters: {{plain: [{}]}}\n", keys.join(", "));
     // The SDK asks again, and AWS says that the parameter is there.
-    set(&sandbox, "fail PutParameter drop 1");
+    sandbox.say("fail PutParameter drop 1");
     let context = with_keys(&sandbox, &plain, 50);
     let ((), calls, _) = calls_of(&sandbox, apply(&context)).await;
     assert_eq!((calls["DeleteParameters"], calls["PutParameter"]), (5, 51), "{calls:?}");

@@ -266,7 +266,7 @@ pub(super) mod tests {
     pub(in crate::cli) fn sandbox() -> Sandbox {
         let sandbox = Sandbox::in_memory();
         for words in ["latency 50ms", "profile-delay 0s"] {
-            sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+            sandbox.say(words);
         }
         sandbox
     }
@@ -373,7 +373,7 @@ pub(super) mod tests {
             for hold in ["hold", "hold-after"] {
                 let sandbox = sandbox();
                 let fault = format!("fail {operation} {hold} 1");
-                sandbox.set(&fault.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+                sandbox.say(&fault);
                 let trips = up(&sandbox, &["--wait", "launched"]).await;
                 // Half a minute, or the five seconds after which the SDK gives up a stream that stalls.
                 assert!(trips >= 100, "{fault}: nobody waited: {trips}");
@@ -408,7 +408,7 @@ pub(super) mod tests {
         use crate::apply::{Down, Downed, down};
         let sandbox = sandbox();
         for words in ["quota G=1000", "throttle on"] {
-            sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+            sandbox.say(words);
         }
         up(&sandbox, &["--count", "50"]).await;
         let context = context(&sandbox);

@@ -83,8 +83,8 @@ where
 }
 
 impl Failure {
-    /// An answer that arrived and cannot be.
-    pub(super) fn of_answer(operation: &'static str, class: Class, message: impl Into<String>) -> Self {
+    /// What AWS did not call a failure and is one: an answer that cannot be, or that means no.
+    pub(crate) fn of_answer(operation: &'static str, class: Class, message: impl Into<String>) -> Self {
         Self { operation, class, code: None, message: message.into(), request_id: None, without_credentials: false }
     }
 

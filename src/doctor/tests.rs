@@ -16,7 +16,7 @@ const LATENCY: Duration = Duration::from_millis(50);
 fn sandbox(weather: &[&str]) -> Sandbox {
     let sandbox = Sandbox::in_memory();
     for words in weather {
-        sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+        sandbox.say(words);
     }
     sandbox
 }

@@ -501,23 +501,23 @@ async fn make_default(cloud: &Cloud, id: &str, version: i64) -> Result<(), (i64,
 
 /// Whether a later version is the default and this one is gone.
 async fn is_pruned(cloud: &Cloud, id: &str, version: i64) -> bool {
+    let Ok(numbers) = numbers(cloud, id).await else { return false };
+    !numbers.contains(&version) && numbers.iter().any(|number| *number > version)
+}
+
+/// Of the versions of this very template, whatever has its name by now.
+async fn numbers(cloud: &Cloud, id: &str) -> Result<Vec<i64>, Failure> {
     let request = cloud.ec2.describe_launch_template_versions().launch_template_id(id);
-    let Ok(found) = pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await else {
-        return false;
-    };
-    let versions = || found.iter().flat_map(|page| page.launch_template_versions());
-    let numbers = || versions().filter_map(LaunchTemplateVersion::version_number);
-    !numbers().any(|number| number == version) && numbers().any(|number| number > version)
+    let found = pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await?;
+    let versions = found.iter().flat_map(|page| page.launch_template_versions());
+    Ok(versions.filter_map(LaunchTemplateVersion::version_number).collect())
 }
 
 /// Deletes every version below the new one: a run that makes a still newer one at the same time keeps its own.
 async fn prune(cloud: &Cloud, id: &str, keep: i64) -> Result<(), Failure> {
     const VERSIONS_A_CALL: usize = 200;
-    let request = cloud.ec2.describe_launch_template_versions().launch_template_id(id);
-    let found = pages("DescribeLaunchTemplateVersions", request.into_paginator().send()).await?;
-    let versions = found.iter().flat_map(|page| page.launch_template_versions());
-    let numbers = versions.filter_map(LaunchTemplateVersion::version_number);
-    let old: Vec<String> = numbers.filter(|number| *number < keep).map(|number| number.to_string()).collect();
+    let numbers = numbers(cloud, id).await?;
+    let old: Vec<String> = numbers.iter().filter(|number| **number < keep).map(i64::to_string).collect();
     for some in old.chunks(VERSIONS_A_CALL) {
         let request = cloud.ec2.delete_launch_template_versions().launch_template_id(id);
         // What another run has deleted meanwhile comes back as unsuccessful, not as an error.

@@ -110,11 +110,17 @@ pub async fn observe(cloud: &Cloud, path: &ParameterPath, stack: &WorkerName) ->
 
 /// What was read, read again where parameters seem to be somebody else's of which the `.env` says something else. Values and
 /// tags are two reads: between them another run may have made a parameter, or removed it to make it of another type. What
-/// is somebody else's is that in every look.
+/// is somebody else's is that in every look, and whoever adopts takes it in any case.
 ///
 /// # Errors
 /// A call's failure.
-pub async fn settled(cloud: &Cloud, stack: &WorkerName, desired: &Desired, first: &Observed) -> Result<Observed> {
+pub async fn settled(
+    cloud: &Cloud,
+    stack: &WorkerName,
+    desired: &Desired,
+    first: &Observed,
+    leave: Leave,
+) -> Result<Observed> {
     const LOOKS: u32 = 4;
     let (mut observed, mut looks) = (first.clone(), 0);
     let looked = poll::poll(poll::VISIBLE_SOON, async || {
@@ -122,7 +128,7 @@ pub async fn settled(cloud: &Cloud, stack: &WorkerName, desired: &Desired, first
             observed = observe(cloud, &desired.path, stack).await?;
         }
         looks += 1;
-        let is_settled = looks == LOOKS || !seems_foreign(desired, &observed);
+        let is_settled = leave.adopt || looks == LOOKS || !seems_foreign(desired, &observed);
         Ok::<_, Error>(if is_settled { poll::Look::Done(()) } else { poll::Look::Again })
     });
     let _ = looked.await?;

@@ -86,10 +86,6 @@ mod tests {
         super::config(sandbox, "us-east-1").retry_config(RetryConfig::disabled()).build()
     }
 
-    fn set(sandbox: &Sandbox, words: &str) {
-        sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
-    }
-
     #[tokio::test]
     async fn the_sdk_is_understood_and_understands() {
         let sandbox = Sandbox::in_memory();
@@ -109,9 +105,9 @@ mod tests {
         let ssm = aws_sdk_ssm::Client::new(&config(&sandbox));
         let put =
             |name: &str| ssm.put_parameter().name(name).value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
-        set(&sandbox, "fail PutParameter drop 1");
+        sandbox.say("fail PutParameter drop 1");
         assert!(put("/a/B").send().await.unwrap_err().into_service_error().to_string().contains("unhandled"));
-        set(&sandbox, "fail PutParameter refuse 1");
+        sandbox.say("fail PutParameter refuse 1");
         assert!(put("/a/C").send().await.is_err());
         let found = ssm.get_parameters_by_path().path("/a").send().await.unwrap();
         let names: Vec<_> = found.parameters().iter().filter_map(|p| p.name()).collect();
@@ -123,7 +119,7 @@ mod tests {
         let sandbox = Sandbox::in_memory();
         let ssm = aws_sdk_ssm::Client::new(&config(&sandbox));
         let put = ssm.put_parameter().name("/a/B").value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
-        set(&sandbox, "fail PutParameter truncate 1");
+        sandbox.say("fail PutParameter truncate 1");
         assert!(put.clone().send().await.is_err());
         assert!(put.send().await.unwrap_err().into_service_error().is_parameter_already_exists());
     }
@@ -135,7 +131,7 @@ mod tests {
         let config = config(&sandbox).into_builder().timeout_config(patience).build();
         let ssm = aws_sdk_ssm::Client::new(&config);
         for (word, stands) in [("hold", 0), ("hold-after", 1)] {
-            set(&sandbox, &format!("fail PutParameter {word} 1"));
+            sandbox.say(&format!("fail PutParameter {word} 1"));
             let put = ssm.put_parameter().name("/a/B").value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
             let began = tokio::time::Instant::now();
             assert!(matches!(put.send().await.unwrap_err(), SdkError::TimeoutError(_)), "{word}");
@@ -150,7 +146,7 @@ mod tests {
         let sandbox = Sandbox::in_memory();
         let config = config(&sandbox);
         let status = |error: &aws_smithy_runtime_api::client::orchestrator::HttpResponse| error.status().as_u16();
-        set(&sandbox, "fail * throttle 3");
+        sandbox.say("fail * throttle 3");
         let ec2 = aws_sdk_ec2::Client::new(&config).describe_vpcs().send().await.unwrap_err();
         assert_eq!((ec2.code(), ec2.raw_response().map(status)), (Some("RequestLimitExceeded"), Some(503)));
         let iam = aws_sdk_iam::Client::new(&config).list_roles().send().await.unwrap_err();
@@ -169,7 +165,7 @@ mod tests {
         let error = put.clone().allowed_pattern("^1$").send().await.unwrap_err();
         assert_eq!(error.code(), Some("ValidationException"));
         assert!(error.message().is_some_and(|message| message.contains("AllowedPattern")));
-        set(&sandbox, "fail PutParameter 429 1");
+        sandbox.say("fail PutParameter 429 1");
         assert_eq!(put.clone().send().await.unwrap_err().code(), Some("ThrottlingException"));
         assert!(put.send().await.is_ok());
         let role = aws_sdk_iam::Client::new(&config).get_role().role_name("r").send().await.unwrap_err();
@@ -184,7 +180,7 @@ mod tests {
         let sandbox = Sandbox::in_memory();
         let config = config(&sandbox);
         let key = "arn:aws:kms:us-east-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef";
-        set(&sandbox, &format!("ebs-key {key} granted"));
+        sandbox.say(&format!("ebs-key {key} granted"));
         let ec2 = aws_sdk_ec2::Client::new(&config);
         let is_on = ec2.get_ebs_encryption_by_default().send().await.unwrap();
         assert_eq!(is_on.ebs_encryption_by_default(), Some(true));
@@ -208,7 +204,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn latency_is_time_that_passes_beside_other_calls() {
         let sandbox = Sandbox::in_memory();
-        set(&sandbox, "latency 50ms");
+        sandbox.say("latency 50ms");
         let sts = aws_sdk_sts::Client::new(&config(&sandbox));
         let began = tokio::time::Instant::now();
         let (one, other) = futures::join!(sts.get_caller_identity().send(), sts.get_caller_identity().send());

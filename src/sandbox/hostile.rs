@@ -68,6 +68,23 @@ pub(crate) enum How {
     ContentType(&'static str),
 }
 
+impl How {
+    /// Where in an answer's tree it strikes; nowhere when it is about the answer as a whole.
+    fn place(&self) -> Option<&Index> {
+        match self {
+            Self::Text(at, _)
+            | Self::Every(at, _)
+            | Self::Remove(at)
+            | Self::Empty(at)
+            | Self::Rename(at)
+            | Self::Repeat(at, _)
+            | Self::Extra(at)
+            | Self::Kind(at, _) => Some(at),
+            Self::Pages(_) | Self::Instead(..) | Self::Status(_) | Self::Cut(_) | Self::ContentType(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Other {
     Text,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How spotctl grows with the account: time, calls of AWS and memory at 1 %, 10 % and 100 % of a large one.
 
-    cargo build --release && python3 tests/bench/scale.py --spotctl target/release/spotctl [--write tests/bench/SCALE.md]
+    cargo build --release && python3 tests/bench/scale.py --spotctl target/release/spotctl [--write tests/bench/RESULTS.md]
 
 Each row has a served sandbox of its own without latency, so a wall time is what spotctl and the sandbox compute. What a
 row needs of AWS is its pages: 1,000 instances or volumes each, 10 parameters with values or 50 without, 100 instances
@@ -11,14 +11,11 @@ calls must not grow. Nothing but Python's own library is needed.
 
 import argparse
 import collections
-import datetime
 import json
 import math
 import os
 import pathlib
-import platform
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +24,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
+import results
 import speed
 
 STACK = "bench"
@@ -238,32 +236,6 @@ def table(rows):
     return [*lines, "", f"The most of the last: {busiest}."]
 
 
-def start_table(binary):
-    """Milliseconds to start and the most memory, of twenty."""
-    lines = ["| | median | fastest | peak memory |", "|---|---|---|---|"]
-    for words in ("--version", "--help", "completions bash"):
-        taken, peak = [], 0
-        for _ in range(20):
-            began = time.monotonic()
-            child = subprocess.Popen([binary, *words.split()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-            _, status_, usage = os.wait4(child.pid, 0)
-            taken.append((time.monotonic() - began) * 1000)
-            child.returncode = os.waitstatus_to_exitcode(status_)
-            if child.returncode:
-                raise speed.Failed(f"{words} ended {child.returncode}")
-            peak = max(peak, usage.ru_maxrss / 1024)
-        lines.append(f"| `spotctl {words}` | {statistics.median(taken):.1f} ms | {min(taken):.1f} ms | {peak:.0f} MB |")
-    return [*lines, "", f"The binary holds {pathlib.Path(binary).stat().st_size / 1e6:.1f} MB."]
-
-
-def conditions(options, load):
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return (f"{now:%d %B %Y}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.machine()}, Python "
-            f"{platform.python_version()}; {options.build} of spotctl, which is the sandbox too; one run; load average "
-            f"{load[0]:.1f} before and {os.getloadavg()[0]:.1f} after.")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spotctl", default=str(speed.ROOT / "target/debug/spotctl"))
@@ -284,13 +256,11 @@ def main():
             rows.append(measured(options.spotctl, job, count, has_file))
             print(f"{title}: {count}, {time.monotonic() - began:.1f} s with the seeding", file=sys.stderr)
         tables += ["", f"**{title}**", "", *table(rows)]
-    text = ["# How spotctl grows", "", "Written by `tests/bench/scale.py --write`; do not edit.",
-            *__doc__.split("\n\n")[2].splitlines(), "", conditions(options, load), *tables]
-    if not options.only:
-        text += ["", "## Start-up and size", "", *start_table(options.spotctl)]
+    what = f"{options.build} of spotctl, which is the sandbox too; one run"
+    text = ["# How spotctl grows", "", *__doc__.split("\n\n")[2].splitlines(), "", results.conditions(what, load), *tables]
     text = "\n".join(text) + "\n"
     if options.write:
-        options.write.write_text(text)
+        results.write(options.write, "scale", text)
     print(text)
 
 

@@ -61,7 +61,7 @@ impl HttpConnector for ScoringConnector {
 async fn prices(weather: &[&str], flags: &[&str]) -> (Result<u8>, Prices, u128) {
     let sandbox = Sandbox::in_memory();
     for words in ["latency 100ms"].iter().chain(weather) {
-        sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+        sandbox.say(words);
     }
     let scoring = Scoring(client::http_client(sandbox.clone()));
     let config = client::config(&sandbox, "us-east-1").http_client(scoring).build();

@@ -307,11 +307,6 @@ enum Came {
     Capacity,
 }
 
-fn set(sandbox: &Sandbox, words: &str) {
-    let split: Vec<String> = words.split(' ').map(str::to_owned).collect();
-    sandbox.set(&split).unwrap_or_else(|error| panic!("{words}: {error}"));
-}
-
 async fn workers(cloud: &Cloud) -> Vec<(String, String)> {
     let request = cloud.ec2.describe_instances().filters(crate::market::filter("tag:spotctl:stack", ["w"]));
     let answer = request.send().await.unwrap();
@@ -337,17 +332,17 @@ async fn launch_stranger(cloud: &Cloud, kind: &str) {
 async fn check(seed: u64) -> Came {
     let case = Case::of(seed);
     let sandbox = Sandbox::in_memory();
-    set(&sandbox, "profile-delay 0s");
+    sandbox.say("profile-delay 0s");
     let moment = case.moment(&mut Random(!seed));
-    set(&sandbox, &format!("clock -{}s", Timestamp::now().as_second() - moment));
+    sandbox.say(&format!("clock -{}s", Timestamp::now().as_second() - moment));
     let context = context_of(&sandbox, case.region, &case.file());
     if let Some(stranger) = case.stranger {
         launch_stranger(&context.cloud, stranger).await;
     }
     for (class, limit) in case.quotas {
-        set(&sandbox, &format!("quota {class}={limit} {}", case.region));
+        sandbox.say(&format!("quota {class}={limit} {}", case.region));
     }
-    case.words.iter().for_each(|words| set(&sandbox, words));
+    case.words.iter().for_each(|words| sandbox.say(words));
     let (priced, unpriced) = case.possible(&sandbox.weather().unwrap());
 
     let args = Only::parse_from(case.arguments()).args;

@@ -144,8 +144,7 @@ impl Stage {
     }
 
     fn set(&self, words: &str) {
-        let split: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        self.sandbox.set(&split).unwrap_or_else(|error| panic!("{words}: {error}"));
+        self.sandbox.say(words);
     }
 
     fn context(&self, name: &str, file: File, length: Length, number: u64) -> Context {

@@ -28,13 +28,9 @@ const CHANGED: &str = "name: w\ncontainer: {image: j}\ninstance: {types: [g4dn.x
 fn sandbox(weather: &[&str]) -> Sandbox {
     let sandbox = Sandbox::in_memory();
     for words in weather {
-        set(&sandbox, words);
+        sandbox.say(words);
     }
     sandbox
-}
-
-fn set(sandbox: &Sandbox, words: &str) {
-    sandbox.set(&words.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
 }
 
 async fn up(context: &Context, flags: &[&str]) -> Result<Up> {
@@ -98,14 +94,14 @@ async fn a_template_or_a_group_that_a_launch_does_not_know_yet_is_waited_for() {
 async fn machines_that_read_a_new_version_late_launch_no_more_than_wished_and_come_to_rest() {
     let sandbox = sandbox(&["profile-delay 0s"]);
     up(&context_of(&sandbox, "us-east-1", FILE), &["--wait", "launched"]).await.unwrap();
-    set(&sandbox, "template-delay 8s");
+    sandbox.say("template-delay 8s");
     for count in ["2", "3", "3"] {
         let context = context_of(&sandbox, "us-east-1", CHANGED);
         let flags = ["--count", count, "--wait", "launched"];
         up(&context, &flags).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(workers(&context).await.len().to_string(), count);
     }
-    set(&sandbox, "template-delay 0s");
+    sandbox.say("template-delay 0s");
     let context = context_of(&sandbox, "us-east-1", CHANGED);
     up(&context, &["--count", "3"]).await.unwrap_or_else(|error| panic!("{error}"));
     let (_, plan) = context.plan(&Wants::default()).await.unwrap();
@@ -122,7 +118,7 @@ async fn a_version_that_a_read_shows_and_a_launch_does_not_know_is_waited_for_th
     };
     // The profile is an old one: nothing but the answer is a reason to be patient.
     let sandbox = Sandbox::in_memory_at(Timestamp::now() - Duration::from_hours(1));
-    set(&sandbox, "profile-delay 0s");
+    sandbox.say("profile-delay 0s");
     up(&context_of(&sandbox, "us-east-1", FILE), &["--wait", "launched"]).await.unwrap();
     let (context, rewritten) = rewritten(&sandbox, unknown, 3);
     up(&context, &["--count", "2", "--wait", "launched"]).await.unwrap_or_else(|error| panic!("{error}"));

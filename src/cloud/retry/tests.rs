@@ -6,7 +6,7 @@ use crate::sandbox::{Sandbox, client};
 
 fn cloud(weather: &str) -> (Sandbox, Cloud) {
     let sandbox = Sandbox::in_memory();
-    sandbox.set(&weather.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap();
+    sandbox.say(weather);
     let cloud = Cloud::from_config(&client::config(&sandbox, "us-east-1").build()).unwrap();
     (sandbox, cloud)
 }

@@ -417,14 +417,9 @@ async fn send(
 
 /// AWS's documented answer to a used-up token is an error; an ended worker means the same.
 fn used_up(worker: &Worker) -> Failure {
-    Failure {
-        operation: "RunInstances",
-        class: Class::TokenUsedUp,
-        code: Some("IdempotentInstanceTerminated".to_owned()),
-        message: format!("{} is {}", worker.id, worker.state.as_str()),
-        request_id: None,
-        without_credentials: false,
-    }
+    let message = format!("{} is {}", worker.id, worker.state.as_str());
+    let code = Some("IdempotentInstanceTerminated".to_owned());
+    Failure { code, ..Failure::of_answer("RunInstances", Class::TokenUsedUp, message) }
 }
 
 fn capped(max_price: Usd) -> InstanceMarketOptionsRequest {

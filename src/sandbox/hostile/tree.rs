@@ -92,17 +92,7 @@ impl Element {
     }
 
     pub(super) fn damage(&mut self, how: &How) {
-        let (How::Text(at, _)
-        | How::Every(at, _)
-        | How::Remove(at)
-        | How::Empty(at)
-        | How::Rename(at)
-        | How::Repeat(at, _)
-        | How::Extra(at)
-        | How::Kind(at, _)) = how
-        else {
-            return;
-        };
+        let Some(at) = how.place() else { return };
         let at = at.index(self.count());
         if let How::Every(_, text) = how {
             let name = self.name_of(at);
@@ -213,17 +203,7 @@ fn hurt(element: &mut Element, how: &How) {
 }
 
 pub(super) fn damage_json(root: &mut Value, how: &How) {
-    let (How::Text(at, _)
-    | How::Every(at, _)
-    | How::Remove(at)
-    | How::Empty(at)
-    | How::Rename(at)
-    | How::Repeat(at, _)
-    | How::Extra(at)
-    | How::Kind(at, _)) = how
-    else {
-        return;
-    };
+    let Some(at) = how.place() else { return };
     let mut places = Vec::new();
     gather(root, &mut String::new(), &mut places);
     let place = at.get(&places).clone();
