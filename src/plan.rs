@@ -16,7 +16,7 @@ use crate::decide::offers::{InstanceType, Market, Ranking, Wish, none_left, rank
 use crate::decide::policy::{self, LaunchScope, Place};
 use crate::decide::quota::{self, Holder, Standing};
 use crate::decide::user_data::{self, Boot};
-use crate::decide::workers::{Worker, slots_to_fill};
+use crate::decide::workers::{Slot, Worker, slots_to_fill};
 use crate::decide::{cost, references};
 use crate::error::{Error, Result};
 use crate::market::image::{self, Candidates, Image};
@@ -341,7 +341,7 @@ pub struct Plan {
     /// Where a launch would be tried, in order.
     pub ranking: Ranking,
     /// Workers to launch.
-    pub slots: Vec<u32>,
+    pub slots: Vec<Slot>,
     /// What the user should know: a raised volume, a newer image, keys that vanished.
     pub notes: Vec<String>,
     /// Tags of a worker launched now.

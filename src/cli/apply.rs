@@ -1,13 +1,16 @@
 //! `spotctl apply`: makes or mends the foundation. Costs nothing.
 
+use tokio::time::Instant;
+
 use super::Outcome;
 use super::context::{Context, finish, guarded};
 use crate::apply::Run;
 use crate::cloud::poll;
 use crate::error::{Error, Kind, Result};
+use crate::journal::Journal;
 use crate::plan::{Observed, Plan, Wants};
 use crate::report::foundation::Apply;
-use crate::resource::by_subject;
+use crate::resource::{Action, by_subject};
 
 /// How far a change may go; shared by `plan`, `apply` and `up`.
 #[derive(Debug, clap::Args)]
@@ -69,6 +72,16 @@ pub(super) async fn work(context: &Context, wants: &Wants, report: &mut Apply) -
     Ok(0)
 }
 
+/// What a look after the writing has shown.
+enum Stands {
+    /// All is as the file says.
+    Ours,
+    /// Another run has written the Spot template later, and so sees to it that its own file stands.
+    Theirs,
+    /// Neither: another run has written before, and some of it after this one.
+    Mixed,
+}
+
 /// Applies until what stands is this file's whole, or another run's, which then sees to that.
 async fn alone(context: &Context, wants: &Wants, first: (Observed, Plan)) -> Result<()> {
     /// Two runs that overtake each other again and again are two people who disagree.
@@ -77,32 +90,46 @@ async fn alone(context: &Context, wants: &Wants, first: (Observed, Plan)) -> Res
     // What was asked for once is done once.
     let wants = Wants { retarget: false, upgrade_image: false, ..wants.clone() };
     let (mut observed, mut plan) = first;
+    let mut patience = poll::SETTLED;
     for _ in 0..ROUNDS {
         let stood = observed.templates.spot.as_ref().map(|found| found.latest_version());
         let made = Box::pin(run.foundation_alone(&plan, &observed)).await?;
-        let stands = poll::poll(poll::SETTLED, async || {
+        let began = Instant::now();
+        let stands = poll::poll(poll::VISIBLE_LATE, async || {
             (observed, plan) = context.look_again(&observed, &wants).await?;
             let spot = observed.templates.spot.as_ref();
             Ok::<_, Error>(if spot.is_some_and(|found| found.supersedes(&made.template)) {
-                poll::Look::Done(false)
-            } else if plan.has_changes() {
-                poll::Look::Again
+                poll::Look::Done(Stands::Theirs)
+            } else if !plan.has_changes() {
+                poll::Look::Done(Stands::Ours)
+            } else if began.elapsed() > patience && !is_unseen(&plan, &context.journal) {
+                poll::Look::Done(Stands::Mixed)
             } else {
-                poll::Look::Done(true)
+                poll::Look::Again
             })
         });
         match stands.await? {
-            Ok(true) => return Ok(()),
+            Ok(Stands::Ours) => return Ok(()),
             // It wrote no version of its own, and so may have written after the other: not before it has one.
-            Ok(false) if stood == Some(made.template.version) => plan.spot.anew = true,
-            Ok(false) => {
+            Ok(Stands::Theirs) if stood == Some(made.template.version) => plan.spot.anew = true,
+            Ok(Stands::Theirs) => {
                 context
                     .ui
                     .warn("another run has applied at the same time, and after this one: what stands is its file's");
                 return Ok(());
             }
-            Err(poll::TimedOut) => plan.spot.anew = true,
+            Ok(Stands::Mixed) | Err(poll::TimedOut) => plan.spot.anew = true,
         }
+        // Two that begin anew in step would miss each other's version again and again: whoever waits longer sees it.
+        patience *= 2;
     }
     Err(Error::new(Kind::Aws, "other runs keep changing what this one applies").hint("let one of them end first"))
+}
+
+/// Whether something is missing that this very run has made: AWS does not show it yet, and what hangs on it seems to differ.
+fn is_unseen(plan: &Plan, journal: &Journal) -> bool {
+    let made = journal.changes();
+    let made = by_subject(&made);
+    let mut missing = plan.changes.iter().filter(|change| change.action == Action::Create);
+    missing.any(|change| made.contains_key(&(change.kind, change.name.as_str())))
 }

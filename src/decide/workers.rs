@@ -133,24 +133,40 @@ impl Worker {
     }
 }
 
-/// Slots to fill so that `count` workers live; those that no spotctl launched count too, and nobody is ever ended. One that
-/// drains does not count any more, but holds its slot: that slot's client token still means it.
-#[must_use]
-pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<u32> {
-    let live = || workers.iter().filter(|worker| worker.state.is_live());
-    let held: BTreeSet<u32> = live().filter_map(|worker| worker.slot).collect();
-    let have = u32::try_from(workers.iter().filter(|worker| worker.counts()).count()).unwrap_or(u32::MAX);
-    (0..).filter(|slot| !held.contains(slot)).take(count.saturating_sub(have) as usize).collect()
+/// A place for a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot {
+    /// Counted from 0.
+    pub number: u32,
+    /// The generation of whoever still lives there and drains, 0 where nobody does. Its client token means that one yet, so
+    /// the next worker is of a later generation.
+    pub drained: u64,
 }
 
-/// Live workers of one slot but the first: the later (launch time, then id) is the one too many, so that work under way
-/// goes on. Client tokens keep a slot from being filled twice in one zone; two racing `up`s in different zones, or an `up`
-/// that had read the generation before `down` moved it on, can still make a pair. No command wants two in one slot, so the
-/// generation does not matter here.
+/// Slots to fill so that `count` workers live; those that no spotctl launched count too, and nobody is ever ended. One that
+/// drains does not hold its slot: of two `up`s the one that sees it draining and the one that sees it gone fill the same
+/// slot, with the same token, and not two.
+#[must_use]
+pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<Slot> {
+    let counting = || workers.iter().filter(|worker| worker.counts());
+    let held: BTreeSet<u32> = counting().filter_map(|worker| worker.slot).collect();
+    let have = u32::try_from(counting().count()).unwrap_or(u32::MAX);
+    let drained = |number: u32| {
+        let draining = workers.iter().filter(|worker| worker.state.is_live() && worker.slot == Some(number));
+        draining.map(|worker| worker.generation.unwrap_or(1)).max().unwrap_or_default()
+    };
+    let free = (0..).filter(|number| !held.contains(number)).take(count.saturating_sub(have) as usize);
+    free.map(|number| Slot { number, drained: drained(number) }).collect()
+}
+
+/// Workers of one slot that count but the first: the later (launch time, then id) is the one too many, so that work under
+/// way goes on. Client tokens keep a slot from being filled twice in one zone; two racing `up`s in different zones, or an
+/// `up` that had read the generation before `down` moved it on, can still make a pair. No command wants two in one slot, so
+/// the generation does not matter here. One that drains has left its slot to the next.
 #[must_use]
 pub fn duplicates(workers: &[Worker]) -> Vec<&Worker> {
     let mut holders: BTreeMap<u32, Vec<&Worker>> = BTreeMap::new();
-    for worker in workers.iter().filter(|worker| worker.state.is_live()) {
+    for worker in workers.iter().filter(|worker| worker.counts()) {
         if let Some(slot) = worker.slot {
             holders.entry(slot).or_default().push(worker);
         }
@@ -274,11 +290,23 @@ pub(crate) mod tests {
             (vec![running("i-1", None), running("i-2", None), running("i-3", None)], 1, vec![]),
             (vec![worker("i-1", State::ShuttingDown, Some(0), 0)], 1, vec![0]),
         ] {
-            assert_eq!(slots_to_fill(&workers, count), slots, "{workers:?} {count}");
+            let found: Vec<u32> = slots_to_fill(&workers, count).into_iter().map(|slot| slot.number).collect();
+            assert_eq!(found, slots, "{workers:?} {count}");
         }
-        let mut draining = running("i-1", Some(0));
+    }
+
+    #[test]
+    fn one_that_drains_leaves_its_slot_to_a_later_generation() {
+        let mut draining = worker("i-1", State::Running, Some(0), 0);
         draining.phase = Some("draining:idle".to_owned());
-        assert_eq!(slots_to_fill(&[draining], 1), [1], "it ends, but its token is not free");
+        draining.generation = Some(4);
+        assert_eq!(slots_to_fill(&[draining.clone()], 1), [Slot { number: 0, drained: 4 }]);
+        let next = worker("i-2", State::Pending, Some(0), 9);
+        assert_eq!(duplicates(&[draining.clone(), next.clone()]), Vec::<&Worker>::new(), "the next one stays");
+        let workers = [draining.clone(), next];
+        assert_eq!(slots_to_fill(&workers, 2), [Slot { number: 1, drained: 0 }]);
+        draining.state = State::Terminated;
+        assert_eq!(slots_to_fill(&[draining], 1), [Slot { number: 0, drained: 0 }]);
     }
 
     #[test]

@@ -91,6 +91,20 @@ async fn a_template_or_a_group_that_a_launch_does_not_know_yet_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_apply_waits_for_what_it_made_to_show_itself_and_takes_no_other_run_for_the_reason() {
+    for slow in ["template-delay 50s", "visibility 70s"] {
+        let sandbox = sandbox(&["profile-delay 0s", slow]);
+        let context = context_of(&sandbox, "us-east-1", FILE);
+        let mut report = crate::report::foundation::Apply::default();
+        let done = Box::pin(crate::cli::apply::work(&context, &Wants::default(), &mut report)).await;
+        done.unwrap_or_else(|error| panic!("{slow}: {error}"));
+        let calls = sandbox.calls().unwrap();
+        assert_eq!((calls["CreateSecurityGroup"], calls["CreateLaunchTemplate"]), (1, 2), "{slow}: {calls:?}");
+        assert!(calls["DescribeSecurityGroups"] > 10, "{slow}: nothing was late: {calls:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn machines_that_read_a_new_version_late_launch_no_more_than_wished_and_come_to_rest() {
     let sandbox = sandbox(&["profile-delay 0s"]);
     up(&context_of(&sandbox, "us-east-1", FILE), &["--wait", "launched"]).await.unwrap();

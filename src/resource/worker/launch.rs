@@ -22,6 +22,7 @@ use crate::decide::names::{Market, TAG_GENERATION, TAG_LIFETIME, TAG_SLOT, Token
 use crate::decide::offers::{Cause, Offer, Ranking, Rejection, none_left};
 use crate::decide::quota;
 use crate::decide::refusal::{Next, after};
+use crate::decide::workers::Slot;
 use crate::error::{Error, Kind, Result};
 use crate::market::filter;
 use crate::resource::ec2_tags;
@@ -78,7 +79,7 @@ pub async fn launch(
     cloud: &Cloud,
     order: &Order<'_>,
     ranking: &mut Ranking,
-    mut slots: Vec<u32>,
+    mut slots: Vec<Slot>,
     watch: &dyn Watch,
 ) -> Result<()> {
     let generation = Cell::new(order.template.generation);
@@ -90,7 +91,7 @@ pub async fn launch(
             async move { (*slot, attempt(cloud, order, offer, *slot, generation, watch).await) }
         });
         // All of them, before any failure counts: none may be under way when the command goes on or ends.
-        let results: Vec<(u32, Result<Option<Refused>>)> =
+        let results: Vec<(Slot, Result<Option<Refused>>)> =
             stream::iter(attempts).buffer_unordered(LAUNCHES_AT_ONCE).collect().await;
         slots.clear();
         let mut refused = None;
@@ -196,7 +197,7 @@ async fn attempt(
     cloud: &Cloud,
     order: &Order<'_>,
     offer: &Offer,
-    slot: u32,
+    slot: Slot,
     generation: &Cell<u64>,
     watch: &dyn Watch,
 ) -> Result<Option<Refused>> {
@@ -204,10 +205,10 @@ async fn attempt(
     const ROUNDS: u32 = 20;
     let doing = format!("launching {} in {}", offer.instance_type, offer.zone);
     for _ in 0..ROUNDS {
-        let round = generation.get();
+        let round = generation.get().max(slot.drained + 1);
         let token = TokenOf {
             template_id: &order.template_for(offer.market).id,
-            slot,
+            slot: slot.number,
             generation: round,
             instance_type: &offer.instance_type,
             zone: &offer.zone.0,
@@ -216,7 +217,7 @@ async fn attempt(
         .token();
         let (mut last, mut missing) = (None, None);
         let pace = poll::LAUNCH.within(cloud.deadline.left());
-        let answer = poll::again(pace, async || match send(cloud, order, offer, (slot, round), &token).await {
+        let answer = poll::again(pace, async || match send(cloud, order, offer, (slot.number, round), &token).await {
             Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
             Err(Answer::Broken(error)) => Err(error),
             Err(Answer::Refused(failure)) => match after(failure.class, order.is_fresh) {
@@ -280,7 +281,7 @@ async fn attempt(
                 if refused.failure.code.as_deref() == Some("SpotMaxPriceTooLow") {
                     // Nothing launched, but a request that stayed open would launch later.
                     // This slot's only: another run's is its own.
-                    let own = [(TAG_SLOT, slot.to_string()), (TAG_GENERATION, round.to_string())];
+                    let own = [(TAG_SLOT, slot.number.to_string()), (TAG_GENERATION, round.to_string())];
                     cancel_requests(cloud, &open_requests(cloud, order.stack, &own).await?).await?;
                 }
                 return Ok(Some(refused));
@@ -308,7 +309,7 @@ async fn template_now(cloud: &Cloud, order: &Order<'_>, market: Market) -> Resul
 
 /// Moves the generation on unless another slot of this run has done so meanwhile.
 async fn move_on(cloud: &Cloud, order: &Order<'_>, generation: &Cell<u64>, used: u64) -> Result<()> {
-    if generation.get() == used {
+    if generation.get() <= used {
         let next = next_generation(cloud, order.stack, &order.template.id, used).await?;
         generation.set(generation.get().max(next));
     }
