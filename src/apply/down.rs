@@ -54,13 +54,9 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         worker::open_requests(cloud, stack, &[])
     )?;
     let template = templates.spot.filter(launch_template::Observed::is_ours);
-    if !any_lives(&workers) && order.limit.is_some() && template.is_some() {
-        // An `up` that was killed a moment ago may have launched what no read shows yet.
-        let look = poll::poll(poll::UNSEEN, async || {
-            workers = worker::observe(cloud, stack).await?;
-            Ok::<_, Error>(if any_lives(&workers) { poll::Look::Done(()) } else { poll::Look::Again })
-        });
-        let _ = look.await?;
+    // `destroy` looks for that itself, when nothing can be launched any more.
+    if !any_lives(&workers) && order.limit.is_some() && order.template_stays && template.is_some() {
+        look_for_unseen(cloud, stack, &mut workers).await?;
     }
     let known: BTreeSet<&str> = workers.iter().map(|worker| worker.id.as_str()).collect();
     if let Some(unknown) = only.iter().find(|id| !known.contains(id.as_str())) {
@@ -126,6 +122,15 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     leave_word().await
 }
 
+/// An `up` that was killed a moment ago may have launched what no read shows yet.
+async fn look_for_unseen(cloud: &Cloud, stack: &WorkerName, workers: &mut Vec<Worker>) -> Result<()> {
+    let look = poll::poll(poll::UNSEEN, async || {
+        *workers = worker::observe(cloud, stack).await?;
+        Ok::<_, Error>(if any_lives(workers) { poll::Look::Done(()) } else { poll::Look::Again })
+    });
+    look.await.map(drop)
+}
+
 fn any_lives(workers: &[Worker]) -> bool {
     workers.iter().any(|worker| worker.state.is_live())
 }
@@ -157,11 +162,12 @@ async fn wait_until_gone(
     .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))
 }
 
-/// Removes everything the stack made, workers excepted: they are gone by now. Answers what was removed.
+/// Removes everything the stack made, workers excepted: they are gone by now, or were told to `before` this. Answers what
+/// was removed.
 ///
 /// # Errors
 /// The first failure, after everything under way has ended.
-pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Result<()> {
+pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, before: &Downed) -> Result<()> {
     let (groups, role, templates, names) = futures::try_join!(
         security_group::observe(cloud, stack),
         role::observe(cloud, stack),
@@ -171,22 +177,30 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Re
     let deleted = |kind: Kind, name: &str, id: Option<&str>| {
         journal.changed(Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned)));
     };
-    let templates = async {
-        let tagged =
-            templates.spot.as_ref().filter(|found| found.is_ours()).and_then(|found| found.launchers.as_deref());
-        for name in launchers::destroy(cloud, stack, tagged).await? {
+    let ours = |found: Option<launch_template::Observed>| found.filter(launch_template::Observed::is_ours);
+    let (spot, twin) = (ours(templates.spot), ours(templates.any_market));
+    let one = async |found: Option<&launch_template::Observed>| {
+        let Some(found) = found else { return Ok(()) };
+        launch_template::destroy(cloud, &found.id).await?;
+        deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));
+        Ok::<_, Error>(())
+    };
+    let with_launchers = async {
+        // Before the template, whose tag says whom the leave was given to.
+        for name in launchers::destroy(cloud, stack, spot.as_ref().and_then(|found| found.launchers.as_deref())).await?
+        {
             deleted(Kind::RolePolicy, &name, None);
         }
-        for found in [&templates.spot, &templates.any_market].into_iter().flatten().filter(|found| found.is_ours()) {
-            launch_template::destroy(cloud, &found.id).await?;
-            deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));
-        }
-        Ok::<_, Error>(())
+        one(spot.as_ref()).await
     };
     let groups = async {
         for group in security_group::owned(&groups) {
             // The one that holds it back may have been launched just before the template went, and show itself only now.
-            security_group::destroy(cloud, group, async || end_late(cloud, stack, journal).await.map(drop)).await?;
+            let end_late = async || {
+                let workers = worker::observe(cloud, stack).await?;
+                end(cloud, &workers, journal).await.map(drop)
+            };
+            security_group::destroy(cloud, group, end_late).await?;
             deleted(Kind::SecurityGroup, &names::base(stack), Some(&group.id));
         }
         Ok::<_, Error>(())
@@ -202,21 +216,29 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Re
         let names: Vec<String> = names.into_iter().collect();
         parameters::delete(cloud, &names, |name| deleted(Kind::Parameter, name, None)).await
     };
-    // Nobody can launch from the template any more; what was launched until now is ended before its role goes.
-    templates.await?;
-    let late = end_late(cloud, stack, journal).await?;
-    if !late.is_empty() {
-        worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await?;
-    }
-    let (groups, role_gone, values) = futures::join!(groups, role_gone, values);
-    groups.and(role_gone).and(values)
+    // Nobody can launch from the templates any more; what was launched until now is ended before its role goes.
+    let (with_launchers, without) = futures::join!(with_launchers, one(twin.as_ref()));
+    with_launchers.and(without)?;
+    let late = async {
+        let mut workers = Vec::new();
+        if spot.is_some() && before.terminated.is_empty() {
+            look_for_unseen(cloud, stack, &mut workers).await?;
+        } else {
+            workers = worker::observe(cloud, stack).await?;
+        }
+        let late = end(cloud, &workers, journal).await?;
+        if late.is_empty() { Ok(()) } else { worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await }
+    };
+    let (late, values) = futures::join!(late, values);
+    late.and(values)?;
+    let (groups, role_gone) = futures::join!(groups, role_gone);
+    groups.and(role_gone)
 }
 
-/// Ends the workers that show themselves only now, and answers them.
-async fn end_late(cloud: &Cloud, stack: &WorkerName, journal: &Journal) -> Result<BTreeSet<String>> {
-    let workers = worker::observe(cloud, stack).await?;
-    let late: Vec<&str> =
-        workers.iter().filter(|found| !found.state.is_over()).map(|found| found.id.as_str()).collect();
+/// Ends those that have not ended yet, since they show themselves only now, and answers them.
+async fn end(cloud: &Cloud, workers: &[Worker], journal: &Journal) -> Result<BTreeSet<String>> {
+    let late = workers.iter().filter(|found| !found.state.is_over());
+    let late: Vec<&str> = late.map(|found| found.id.as_str()).collect();
     if !late.is_empty() {
         let told =
             |id: &str| journal.changed(Change::new(Kind::Instance, id, Action::Delete, "").id(Some(id.to_owned())));

@@ -131,6 +131,11 @@ async fn a_request_that_is_gone_keeps_no_other_from_being_cancelled() {
     assert_eq!(calls["CancelSpotInstanceRequests"], 2 + 100, "one call's ids each by themselves: {calls:?}");
 }
 
+/// What a `down` that ended something has done: then `destroy` need not wait for what does not show itself yet.
+fn downed() -> Downed {
+    Downed { terminated: vec!["i-00000000".to_owned()], ..Downed::default() }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_thousand_parameters_are_read_by_tens_and_removed_by_tens() {
     let sandbox = sandbox();
@@ -147,7 +152,8 @@ async fn a_thousand_parameters_are_read_by_tens_and_removed_by_tens() {
     for words in ["throttle off", "throttle on"] {
         sandbox.say(words);
         apply(&context).await;
-        let (gone, calls, trips) = calls_of(&sandbox, apply::destroy(cloud, &spec.name, &context.journal)).await;
+        let (gone, calls, trips) =
+            calls_of(&sandbox, apply::destroy(cloud, &spec.name, &context.journal, &downed())).await;
         assert_eq!(gone.map_err(|error| error.message), Ok(()));
         assert_eq!(calls["DescribeParameters"], 20, "{calls:?}");
         if words == "throttle off" {
@@ -174,7 +180,7 @@ async fn two_hundred_keys_are_written_one_by_one_as_fast_as_aws_takes_them() {
     assert_eq!((calls["GetParametersByPath"], calls["DescribeParameters"]), (21, 4), "{calls:?}");
     assert!(trips <= 21 + 1, "{trips}");
 
-    apply::destroy(&context.cloud, &context.spec.name, &context.journal).await.unwrap();
+    apply::destroy(&context.cloud, &context.spec.name, &context.journal, &downed()).await.unwrap();
     sandbox.say("throttle on");
     let ((), _, trips) = calls_of(&sandbox, apply(&context)).await;
     // Three a second, which take 67 seconds; `up` gives itself five minutes.

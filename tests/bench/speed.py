@@ -391,7 +391,7 @@ What differs in the job: spotctl ranks every GPU type in every zone by price, lo
 of the template, and lists resources in `status`; the others take a fixed type in a fixed zone and do none of that.
 Terraform cannot be told not to wait: its `up` ends when the worker runs, its `down` when it is gone, both looked for
 at its provider's own pace of ten seconds, so the slopes of these are rough; its `status` is `plan`. A `destroy` without
-workers holds two seconds in which spotctl looks whether an `up` that was killed a moment ago launched something; one
+workers holds five seconds in which spotctl looks whether an `up` that was killed a moment ago launched something; one
 with a worker waits until it is gone, which takes the sandbox two seconds and the waiter of the AWS CLI and boto3
 fifteen.
 """

@@ -201,7 +201,7 @@ impl Stage {
                 let mut done = Downed::default();
                 let work = async {
                     down(cloud, order(stack, false), ui, &mut done).await?;
-                    crate::apply::destroy(cloud, stack, &context.journal).await
+                    crate::apply::destroy(cloud, stack, &context.journal, &done).await
                 };
                 cloud.deadline.bound(Box::pin(work)).await
             }
@@ -530,7 +530,8 @@ fn destroy_against_up_leaves_what_the_next_command_mends() {
         live: 0..=1,
         may_fail: |run, error| {
             let is_gone = error.code.as_deref().is_some_and(|code| classify(code, "", 400) == Class::NotFound);
-            matches!(run, Run::Up(..)) && (error.kind == Kind::Worker || is_gone)
+            let is_told = error.hints.iter().any(|hint| hint.starts_with("another run has removed the stack"));
+            matches!(run, Run::Up(..)) && (error.kind == Kind::Worker || is_gone || is_told)
         },
         can_be_late: false,
         ..race("destroy and up", runs)

@@ -25,8 +25,8 @@ use crate::decide::refusal::{Next, after};
 use crate::decide::workers::Slot;
 use crate::error::{Error, Kind, Result};
 use crate::market::filter;
-use crate::resource::ec2_tags;
 use crate::resource::launch_template::{self, Ready, Which, content::tagged, next_generation};
+use crate::resource::{self, ec2_tags, role, security_group};
 use crate::spec::{Usd, WorkerName};
 
 /// `RunInstances` takes five at once and two a second.
@@ -215,7 +215,7 @@ async fn attempt(
             market: offer.market,
         }
         .token();
-        let (mut last, mut missing) = (None, None);
+        let (mut last, missing) = (None, Missing::default());
         let pace = poll::LAUNCH.within(cloud.deadline.left());
         let answer = poll::again(pace, async || match send(cloud, order, offer, (slot.number, round), &token).await {
             Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
@@ -226,24 +226,17 @@ async fn attempt(
                     last = Some(failure);
                     Ok(poll::Look::Again)
                 }
-                _ if is_foundation(&failure) => {
-                    let since = *missing.get_or_insert_with(Instant::now);
-                    match template_now(cloud, order, offer.market).await? {
-                        Some(found) if found.supersedes(order.template_for(offer.market)) => {
-                            return Err(failure.doing(&doing).code(SUPERSEDED));
-                        }
-                        None if since.elapsed() > poll::VISIBLE_SOON.limit => {
+                next if next == Next::WaitForProfile || is_foundation(&failure) => {
+                    if next == Next::WaitForProfile && last.is_none() {
+                        watch.note("waiting until EC2 knows the new instance profile".to_owned());
+                    }
+                    match missing.look(cloud, order, offer.market, &failure).await? {
+                        Stands::Changed => return Err(failure.doing(&doing).code(SUPERSEDED)),
+                        Stands::Removed => {
                             let hint = "another run has removed the stack meanwhile; the same command makes it anew";
                             return Err(failure.doing(&doing).hint(hint));
                         }
-                        _ => {}
-                    }
-                    last = Some(failure);
-                    Ok(poll::Look::Again)
-                }
-                Next::WaitForProfile => {
-                    if last.is_none() {
-                        watch.note("waiting until EC2 knows the new instance profile".to_owned());
+                        Stands::Hidden => {}
                     }
                     last = Some(failure);
                     Ok(poll::Look::Again)
@@ -302,9 +295,44 @@ fn is_foundation(failure: &Failure) -> bool {
     failure.code.as_deref().is_some_and(|code| CODES.contains(&code))
 }
 
-async fn template_now(cloud: &Cloud, order: &Order<'_>, market: Market) -> Result<Option<launch_template::Observed>> {
-    let both = launch_template::observe(cloud, order.stack).await?;
-    Ok(if market == Market::Spot { both.spot } else { both.any_market })
+/// How that stands which a launch does not know.
+enum Stands {
+    /// It is there, or may be: reads and launches learn of it late.
+    Hidden,
+    /// Another run has made the template anew, or another version of it.
+    Changed,
+    /// Another run has removed it, or what hangs together with it.
+    Removed,
+}
+
+/// What one launch does not know of the foundation, and since when.
+#[derive(Default)]
+struct Missing(Cell<Option<Instant>>);
+
+impl Missing {
+    async fn look(&self, cloud: &Cloud, order: &Order<'_>, market: Market, failure: &Failure) -> Result<Stands> {
+        let since = self.0.get().unwrap_or_else(Instant::now);
+        self.0.set(Some(since));
+        let is_long = since.elapsed() > poll::VISIBLE_SOON.limit;
+        if is_foundation(failure) {
+            let both = launch_template::observe(cloud, order.stack).await?;
+            let found = if market == Market::Spot { both.spot } else { both.any_market };
+            match found {
+                Some(found) if found.supersedes(order.template_for(market)) => return Ok(Stands::Changed),
+                None if is_long => return Ok(Stands::Removed),
+                _ => {}
+            }
+        }
+        if !is_long {
+            return Ok(Stands::Hidden);
+        }
+        // A `destroy` that had read before this run made the template removes all but that.
+        let (groups, role) =
+            futures::try_join!(security_group::observe(cloud, order.stack), role::observe(cloud, order.stack))?;
+        let has_profile = role::owned(&role).contains(&resource::Kind::InstanceProfile);
+        let stands = has_profile && groups.iter().any(|group| group.id == order.group);
+        Ok(if stands { Stands::Hidden } else { Stands::Removed })
+    }
 }
 
 /// Moves the generation on unless another slot of this run has done so meanwhile.
