@@ -363,6 +363,8 @@ fn what_only_looks_bears_any_answer() {
             "w reap --dry-run",
             "w quota show",
             "w quota show --market all -o json",
+            "w quota watch --timeout 10m -o json",
+            "w quota watch --vcpus 128 --timeout 10m",
             "w render launch-template",
         ],
         true,
