@@ -11,7 +11,7 @@
 //! Branches are joined, never raced: when one fails the others end first, so that nothing is under way, and so unknown,
 //! when the command says what exists.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ impl Run<'_> {
     }
 
     /// The same so that of two runs with different files one file stands whole in the end, whatever the order of their calls:
-    /// the Spot template's version is written last. Whoever wrote the latest version has written after all that others wrote
+    /// the Spot template's version is written after all that differs between files. Whoever wrote the latest version has written after all that others wrote
     /// before theirs. It looks whether all is as it wrote it ([`launch_template::Observed::supersedes`]), and where it is not
     /// begins anew, with a version of its own again; whoever did not leaves it at that. It takes two round trips more than
     /// an `up` spends.
@@ -208,7 +208,8 @@ impl Run<'_> {
                 let narrator = Narrator::new(self, ranking);
                 self.journal.launching(true);
                 let result = launch(self.cloud, &order, ranking, slots, &narrator).await;
-                self.journal.launching(result.as_ref().is_err_and(is_undecided));
+                let is_undecided = result.as_ref().is_err_and(is_undecided) || narrator.unanswered.get();
+                self.journal.launching(is_undecided);
                 let new = narrator.finish();
                 awaited.extend(new.iter().map(|worker| worker.id.clone()));
                 workers.retain(without(&new));
@@ -370,6 +371,7 @@ struct Narrator<'a> {
     launched: RefCell<Vec<Worker>>,
     waiting: RefCell<Option<Waiting>>,
     said: RefCell<Vec<String>>,
+    unanswered: Cell<bool>,
 }
 
 impl<'a> Narrator<'a> {
@@ -380,6 +382,7 @@ impl<'a> Narrator<'a> {
             launched: RefCell::default(),
             waiting: RefCell::default(),
             said: RefCell::default(),
+            unanswered: Cell::default(),
         }
     }
 
@@ -412,6 +415,10 @@ impl Watch for Narrator<'_> {
     fn launched(&self, worker: &Worker) {
         self.run.journal.launched(worker, self.price(worker));
         self.launched.borrow_mut().push(worker.clone());
+    }
+
+    fn unanswered(&self) {
+        self.unanswered.set(true);
     }
 
     fn note(&self, text: String) {

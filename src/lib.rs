@@ -39,8 +39,8 @@
 //! Each has a test that was seen to fail without it.
 //!
 //! 1. *Killed at any call, run again, it converges.* Client tokens are deterministic ([`decide::names::TokenOf`]); no clock
-//!    and no price is a launch parameter; two live workers of one slot become one
-//!    ([`decide::workers::duplicates`]); `up` never ends what it did not launch.
+//!    and no price is a launch parameter; two workers of one slot become one, unless one of them
+//!    drains ([`decide::workers::duplicates`]); `up` never ends what it did not launch.
 //! 2. *An error says what was being done, to what, what exists now and how to remove it.* [`error::Error`], [`journal`].
 //! 3. *The next offer is tried only when AWS has refused the last.* [`decide::refusal`].
 //! 4. *No secret in user data, arguments, logs, errors, plans or JSON.* Values are `SecretString`; [`cloud::call`] logs no

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::cloud::{Cloud, poll};
 use crate::decide::cost::Ledger;
 use crate::decide::names;
-use crate::decide::phase::LastWord;
+use crate::decide::phase::{BY_DOWN, LastWord};
 use crate::decide::workers::{State, Worker};
 use crate::error::{Error, Result};
 use crate::journal::Journal;
@@ -68,9 +68,12 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let meant: Vec<&Worker> = workers.iter().filter(is_meant).collect();
     let ids: Vec<&str> = meant.iter().map(|worker| worker.id.as_str()).collect();
     let requests = if only.is_empty() { requests } else { Vec::new() };
+    // The template's number may lag behind: one that followed a draining worker has a later one.
+    let known = workers.iter().filter_map(|worker| worker.generation).max().unwrap_or_default();
+    let generation = template.as_ref().map_or(known, |found| found.generation.max(known));
     let move_on = async {
         match template.as_ref().filter(|_| !ids.is_empty()) {
-            Some(found) => launch_template::set_generation(cloud, &found.id, found.generation + 1).await,
+            Some(found) => launch_template::set_generation(cloud, &found.id, generation + 1).await,
             None => Ok(()),
         }
     };
@@ -80,7 +83,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let last = unspoken.last();
     let leave_word = async || match template.as_ref().filter(|_| order.template_stays).zip(last) {
         Some((found, worker)) => {
-            let word = LastWord::of(&worker.id, Timestamp::now(), "draining:down", worker.timeline.as_deref());
+            let word = LastWord::of(&worker.id, Timestamp::now(), BY_DOWN, worker.timeline.as_deref());
             launch_template::set_last_word(cloud, &found.id, &word).await
         }
         None => Ok(()),
@@ -103,7 +106,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         worker::cancel_requests(cloud, &requests),
         move_on,
         at_once,
-        worker::mark(cloud, &marked, "draining:down"),
+        worker::mark(cloud, &marked, BY_DOWN),
         costs
     );
     done.ended = Some((bought, Timestamp::now(), ledger));
@@ -115,9 +118,18 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     // Those that were ending already are waited for too: `down` is over when nothing is left.
     let over = |worker: &&Worker| worker.state == State::ShuttingDown;
     let ending = workers.iter().filter(over).filter(|_| only.is_empty()).map(|worker| worker.id.clone());
-    let pending: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).chain(ending).collect();
-    let left = cloud.deadline.left().unwrap_or(limit);
-    wait_until_gone(cloud, stack, &pending, left, ui).await?;
+    let mut pending: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).chain(ending).collect();
+    while !pending.is_empty() {
+        let left = cloud.deadline.left().unwrap_or(limit);
+        let seen = wait_until_gone(cloud, stack, &pending, left, ui).await?;
+        // Launched before this began, by an `up` that was killed, and seen only now. What is of a later generation is not
+        // meant: somebody has turned the stack on again.
+        let is_late = |worker: &&Worker| worker.state.is_live() && worker.generation.is_some_and(|of| of <= generation);
+        let late: Vec<&str> =
+            seen.iter().filter(|_| only.is_empty()).filter(is_late).map(|worker| worker.id.as_str()).collect();
+        worker::terminate(cloud, &late, |id| done.terminated.push(id.to_owned())).await?;
+        pending = late.into_iter().map(str::to_owned).collect();
+    }
     // After the box's own, which a shutdown from outside makes it leave, and which knows less.
     leave_word().await
 }
@@ -135,35 +147,36 @@ fn any_lives(workers: &[Worker]) -> bool {
     workers.iter().any(|worker| worker.state.is_live())
 }
 
+/// Answers all workers as they are then.
 async fn wait_until_gone(
     cloud: &Cloud,
     stack: &WorkerName,
     pending: &BTreeSet<String>,
     limit: Duration,
     ui: &Ui,
-) -> Result<()> {
-    if pending.is_empty() {
-        return Ok(());
-    }
+) -> Result<Vec<Worker>> {
     let label = |left: usize| {
         let workers = if left == 1 { "1 worker has".to_owned() } else { format!("{left} workers have") };
         format!("waiting until {workers} ended")
     };
     let mut waiting = ui.wait(&label(pending.len()));
     let pace = poll::Pace { limit, ..poll::STATE };
+    let mut seen = Vec::new();
     worker::gone(cloud, stack, pending, pace, |workers| {
         let is_left = |worker: &&Worker| pending.contains(&worker.id) && worker.state != State::Terminated;
         let left = workers.iter().filter(is_left).count();
         if left > 0 {
             waiting.update(&label(left));
         }
+        seen = workers.to_vec();
     })
     .await
-    .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))
+    .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))?;
+    Ok(seen)
 }
 
-/// Removes everything the stack made, workers excepted: they are gone by now, or were told to `before` this. Answers what
-/// was removed.
+/// Removes everything the stack made. Workers were told to end `before`, by [`down`]; those that it did not see are ended here.
+/// What was removed is in the journal.
 ///
 /// # Errors
 /// The first failure, after everything under way has ended.
@@ -179,6 +192,8 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
     };
     let ours = |found: Option<launch_template::Observed>| found.filter(launch_template::Observed::is_ours);
     let (spot, twin) = (ours(templates.spot), ours(templates.any_market));
+    let has_group = !security_group::owned(&groups).is_empty();
+    let is_there = spot.is_some() || has_group || !role::owned(&role).is_empty() || !names.is_empty();
     let one = async |found: Option<&launch_template::Observed>| {
         let Some(found) = found else { return Ok(()) };
         launch_template::destroy(cloud, &found.id).await?;
@@ -221,7 +236,7 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
     with_launchers.and(without)?;
     let late = async {
         let mut workers = Vec::new();
-        if spot.is_some() && before.terminated.is_empty() {
+        if is_there && before.terminated.is_empty() {
             look_for_unseen(cloud, stack, &mut workers).await?;
         } else {
             workers = worker::observe(cloud, stack).await?;
@@ -230,9 +245,9 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
         if late.is_empty() { Ok(()) } else { worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await }
     };
     let (late, values) = futures::join!(late, values);
-    late.and(values)?;
+    late?;
     let (groups, role_gone) = futures::join!(groups, role_gone);
-    groups.and(role_gone)
+    groups.and(role_gone).and(values)
 }
 
 /// Ends those that have not ended yet, since they show themselves only now, and answers them.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::cloud::Cloud;
-use crate::decide::phase::LastWord;
+use crate::decide::phase::{BY_REAP, LastWord};
 use crate::decide::workers::{Worker, expired};
 use crate::error::Result;
 use crate::resource::{launch_template, worker};
@@ -39,7 +39,7 @@ pub async fn reap(
     let (ended, said, ()) = futures::join!(
         worker::terminate(cloud, &ids, told),
         futures::future::join_all(words),
-        worker::mark(cloud, &marked, "draining:reap")
+        worker::mark(cloud, &marked, BY_REAP)
     );
     ended?;
     said.into_iter().collect()
@@ -50,6 +50,6 @@ async fn leave_word(cloud: &Cloud, stack: &str, worker: &Worker, now: Timestamp)
     let Ok(stack) = stack.parse::<WorkerName>() else { return Ok(()) };
     let found = Box::pin(launch_template::observe(cloud, &stack)).await?.spot;
     let Some(found) = found.filter(launch_template::Observed::is_ours) else { return Ok(()) };
-    let word = LastWord::of(&worker.id, now, "draining:reap", worker.timeline.as_deref());
+    let word = LastWord::of(&worker.id, now, BY_REAP, worker.timeline.as_deref());
     launch_template::set_last_word(cloud, &found.id, &word).await
 }

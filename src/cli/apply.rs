@@ -76,7 +76,8 @@ pub(super) async fn work(context: &Context, wants: &Wants, report: &mut Apply) -
 enum Stands {
     /// All is as the file says.
     Ours,
-    /// Another run has written the Spot template later, and so sees to it that its own file stands.
+    /// Another run has written the Spot template later. An `apply` sees to it that its own file stands; an `up` does not
+    /// look again, and the next command finds what is left.
     Theirs,
     /// Neither: another run has written before, and some of it after this one.
     Mixed,
@@ -113,9 +114,9 @@ async fn alone(context: &Context, wants: &Wants, first: (Observed, Plan)) -> Res
             // It wrote no version of its own, and so may have written after the other: not before it has one.
             Ok(Stands::Theirs) if stood == Some(made.template.version) => plan.spot.anew = true,
             Ok(Stands::Theirs) => {
-                context
-                    .ui
-                    .warn("another run has applied at the same time, and after this one: what stands is its file's");
+                context.ui.warn(
+                    "another run has changed the same at the same time, and after this one: what stands is its file's",
+                );
                 return Ok(());
             }
             Ok(Stands::Mixed) | Err(poll::TimedOut) => plan.spot.anew = true,

@@ -66,9 +66,14 @@ impl Context {
         self.plan_after(wants, Trust::Nothing, async |_| Ok(())).await
     }
 
-    /// The same for `up`, which first ends what two racing runs launched twice.
+    /// The same for `up`, which first ends what two racing runs launched twice, and what a killed `down` left half done.
     pub(crate) async fn plan_to_launch(&self, wants: &Wants, trust: Trust) -> Result<(Observed, Plan)> {
-        let mend = async |observed: &mut Observed| end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await;
+        let mend = async |observed: &mut Observed| {
+            for left in worker::end_abandoned(&self.cloud, &mut observed.workers).await? {
+                self.ui.warn(&format!("{left} was marked as ended, by a command that did not end it; it is ended now"));
+            }
+            end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await
+        };
         self.plan_after(wants, trust, mend).await
     }
 

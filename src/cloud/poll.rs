@@ -27,11 +27,10 @@ impl Pace {
 pub const VISIBLE_SOON: Pace =
     Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_secs(30) };
 
-/// For what this run has written and a look should show, where the same command later would find it all the same.
-pub const VISIBLE_LATE: Pace =
-    Pace { first: Duration::from_millis(300), slowest: Duration::from_secs(2), limit: Duration::from_mins(3) };
+/// The same for what nothing goes wrong without: whoever waits for it gives up only when it must be gone.
+pub const VISIBLE_LATE: Pace = Pace { limit: Duration::from_mins(2), ..VISIBLE_SOON };
 
-/// So long reads may show something else than this run has written before another run is taken for the reason.
+/// So long reads may at first show something else than this run has written before another run is taken for the reason.
 pub const SETTLED: Duration = Duration::from_secs(10);
 
 /// For an instance that a run which is gone may have launched a moment ago: reads show it within seconds as a rule.

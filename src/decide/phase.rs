@@ -22,6 +22,11 @@ pub enum Standing {
     Ending,
 }
 
+/// What `down` and `reap` write on a worker that they end, for its box to repeat.
+pub const BY_DOWN: &str = "draining:down";
+/// See [`BY_DOWN`].
+pub const BY_REAP: &str = "draining:reap";
+
 /// Reads a phase; what is not known is on its way, since a newer box may have phases of its own.
 #[must_use]
 pub fn standing(phase: Option<&str>) -> Standing {

@@ -21,7 +21,7 @@ pub enum Next {
     Stop,
 }
 
-/// `profile_is_new`: this run made the instance profile, or it is minutes old.
+/// `profile_is_new`: this run has changed the foundation, or the instance profile is minutes old.
 #[must_use]
 pub fn after(class: Class, profile_is_new: bool) -> Next {
     match class {

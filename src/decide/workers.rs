@@ -1,12 +1,13 @@
 //! Which workers there are, which are too many, and what a wait has come to. Pure.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::names::Market;
-use super::phase::{self, Standing};
+use super::phase::{self, BY_DOWN, BY_REAP, Standing};
 use crate::spec::Period;
 
 /// EC2's instance states.
@@ -138,21 +139,22 @@ impl Worker {
 pub struct Slot {
     /// Counted from 0.
     pub number: u32,
-    /// The generation of whoever still lives there and drains, 0 where nobody does. Its client token means that one yet, so
-    /// the next worker is of a later generation.
+    /// The generation of whoever drains there or shuts down, 0 where nobody does. Its client token means that one yet, so the
+    /// next worker is of a later generation.
     pub drained: u64,
 }
 
 /// Slots to fill so that `count` workers live; those that no spotctl launched count too, and nobody is ever ended. One that
 /// drains does not hold its slot: of two `up`s the one that sees it draining and the one that sees it gone fill the same
-/// slot, with the same token, and not two.
+/// slot, in one pool with the same token, and else [`duplicates`] ends one.
 #[must_use]
 pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<Slot> {
     let counting = || workers.iter().filter(|worker| worker.counts());
     let held: BTreeSet<u32> = counting().filter_map(|worker| worker.slot).collect();
     let have = u32::try_from(counting().count()).unwrap_or(u32::MAX);
     let drained = |number: u32| {
-        let draining = workers.iter().filter(|worker| worker.state.is_live() && worker.slot == Some(number));
+        let is_there = |worker: &&Worker| worker.state != State::Terminated && worker.slot == Some(number);
+        let draining = workers.iter().filter(is_there);
         draining.map(|worker| worker.generation.unwrap_or(1)).max().unwrap_or_default()
     };
     let free = (0..).filter(|number| !held.contains(number)).take(count.saturating_sub(have) as usize);
@@ -161,8 +163,9 @@ pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<Slot> {
 
 /// Workers of one slot that count but the first: the later (launch time, then id) is the one too many, so that work under
 /// way goes on. Client tokens keep a slot from being filled twice in one zone; two racing `up`s in different zones, or an
-/// `up` that had read the generation before `down` moved it on, can still make a pair. No command wants two in one slot, so
-/// the generation does not matter here. One that drains has left its slot to the next.
+/// `up` that had read the generation before `down` moved it on, can still make a pair. No command wants two in one slot,
+/// whatever their generations; one of a later generation stays, since it was launched when the other one was ending. One
+/// that drains has left its slot to the next.
 #[must_use]
 pub fn duplicates(workers: &[Worker]) -> Vec<&Worker> {
     let mut holders: BTreeMap<u32, Vec<&Worker>> = BTreeMap::new();
@@ -174,10 +177,18 @@ pub fn duplicates(workers: &[Worker]) -> Vec<&Worker> {
     holders
         .into_values()
         .flat_map(|mut pair| {
-            pair.sort_by(|a, b| (a.launched_at, &a.id).cmp(&(b.launched_at, &b.id)));
+            pair.sort_by_key(|worker| (Reverse(worker.generation), worker.launched_at, worker.id.clone()));
             pair.split_off(1)
         })
         .collect()
+}
+
+/// Workers of `up` that a `down` or `reap` has marked as ended and that live: it may have been killed between the two, and
+/// whoever launched another one beside them would pay for both.
+#[must_use]
+pub fn abandoned(workers: &[Worker]) -> Vec<&Worker> {
+    let is_told = |worker: &&Worker| matches!(worker.phase.as_deref(), Some(BY_DOWN | BY_REAP));
+    workers.iter().filter(|worker| worker.state.is_live() && worker.slot.is_some()).filter(is_told).collect()
 }
 
 /// Live workers that are past their expiry by more than `grace`, in which the box drains by itself. One without a lifetime
@@ -305,21 +316,36 @@ pub(crate) mod tests {
         assert_eq!(duplicates(&[draining.clone(), next.clone()]), Vec::<&Worker>::new(), "the next one stays");
         let workers = [draining.clone(), next];
         assert_eq!(slots_to_fill(&workers, 2), [Slot { number: 1, drained: 0 }]);
+        draining.state = State::ShuttingDown;
+        assert_eq!(slots_to_fill(&[draining.clone()], 1), [Slot { number: 0, drained: 4 }]);
         draining.state = State::Terminated;
-        assert_eq!(slots_to_fill(&[draining], 1), [Slot { number: 0, drained: 0 }]);
+        assert_eq!(slots_to_fill(&[draining], 1), [Slot { number: 0, drained: 0 }], "AWS says so itself");
     }
 
     #[test]
-    fn of_two_in_one_slot_the_later_is_too_many_whatever_its_generation() {
-        let mut other_round = worker("i-5", State::Running, Some(0), 9);
-        other_round.generation = Some(2);
+    fn what_a_killed_down_has_marked_and_not_ended_is_abandoned_and_what_drains_by_itself_is_not() {
+        let marked = |phase: &str, state, slot| {
+            let mut one = worker("i-1", state, slot, 0);
+            one.phase = Some(phase.to_owned());
+            !abandoned(&[one]).is_empty()
+        };
+        assert!(marked("draining:down", State::Running, Some(0)) && marked("draining:reap", State::Pending, Some(0)));
+        assert!(!marked("draining:idle", State::Running, Some(0)) && !marked("ready", State::Running, Some(0)));
+        assert!(!marked("draining:down", State::ShuttingDown, Some(0)));
+        assert!(!marked("draining:down", State::Running, None), "an API server's is never ended by `up`");
+    }
+
+    #[test]
+    fn of_two_in_one_slot_the_later_is_too_many_and_of_two_generations_the_earlier() {
+        let mut before = worker("i-5", State::Running, Some(0), 1);
+        before.generation = Some(0);
         let workers = [
             worker("i-2", State::Running, Some(0), 5),
             worker("i-1", State::Pending, Some(0), 7),
             worker("i-3", State::Running, Some(1), 7),
             worker("i-4", State::Running, None, 8),
             worker("i-6", State::Terminated, Some(0), 1),
-            other_round,
+            before,
         ];
         assert_eq!(duplicates(&workers).iter().map(|w| w.id.as_str()).collect::<Vec<_>>(), ["i-1", "i-5"]);
         let same_second = [worker("i-b", State::Running, Some(0), 5), worker("i-a", State::Running, Some(0), 5)];

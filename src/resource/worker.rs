@@ -17,7 +17,7 @@ use crate::cloud::{A_PAGE, Cloud, call, each_page, lacking, pages, poll};
 use crate::decide::classify::Class;
 use crate::decide::cost::Disk;
 use crate::decide::names::{self, Market};
-use crate::decide::workers::{State, Worker, duplicates};
+use crate::decide::workers::{State, Worker, abandoned, duplicates};
 use crate::error::{Error, Kind, Result};
 use crate::market::filter;
 use crate::spec::{Gib, WorkerName};
@@ -164,17 +164,26 @@ pub async fn disks_if_allowed(cloud: &Cloud, stack: Option<&WorkerName>) -> BTre
 /// # Errors
 /// The call's failure.
 pub async fn end_duplicates(cloud: &Cloud, workers: &mut [Worker]) -> Result<Vec<String>> {
-    let extra: Vec<String> = duplicates(workers).into_iter().map(|worker| worker.id.clone()).collect();
-    if extra.is_empty() {
-        return Ok(extra);
-    }
-    let ids: Vec<&str> = extra.iter().map(String::as_str).collect();
+    let extra = duplicates(workers).into_iter().map(|worker| worker.id.clone()).collect();
+    end_these(cloud, workers, extra).await
+}
+
+/// Ends the workers that a killed `down` or `reap` has marked and not ended, and answers their ids.
+///
+/// # Errors
+/// The call's failure.
+pub async fn end_abandoned(cloud: &Cloud, workers: &mut [Worker]) -> Result<Vec<String>> {
+    let left = abandoned(workers).into_iter().map(|worker| worker.id.clone()).collect();
+    end_these(cloud, workers, left).await
+}
+
+async fn end_these(cloud: &Cloud, workers: &mut [Worker], these: BTreeSet<String>) -> Result<Vec<String>> {
+    let ids: Vec<&str> = these.iter().map(String::as_str).collect();
     terminate(cloud, &ids, |_| ()).await?;
-    let ended: BTreeSet<&str> = ids.into_iter().collect();
-    for worker in workers.iter_mut().filter(|worker| ended.contains(worker.id.as_str())) {
+    for worker in workers.iter_mut().filter(|worker| these.contains(&worker.id)) {
         worker.state = State::ShuttingDown;
     }
-    Ok(extra)
+    Ok(these.into_iter().collect())
 }
 
 /// AWS takes this many ids in one call without complaint; it recommends no more.

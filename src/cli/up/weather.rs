@@ -105,6 +105,66 @@ async fn an_apply_waits_for_what_it_made_to_show_itself_and_takes_no_other_run_f
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_a_killed_down_has_only_marked_is_ended_by_the_next_up_and_not_kept_beside_a_second() {
+    let sandbox = sandbox(&["profile-delay 0s"]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    up(&context, &["--count", "2"]).await.unwrap();
+    let marked = workers(&context).await[0].id.clone();
+    crate::resource::worker::mark(&context.cloud, &[&marked], crate::decide::phase::BY_DOWN).await;
+    up(&context_of(&sandbox, "us-east-1", FILE), &["--count", "2"]).await.unwrap();
+    let live: Vec<String> =
+        workers(&context).await.into_iter().filter(|worker| worker.state.is_live()).map(|worker| worker.id).collect();
+    assert!(live.len() == 2 && !live.contains(&marked), "{marked}: {live:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_whose_worker_aws_has_forgotten_and_whose_parameters_differ_is_left_behind() {
+    let sandbox = sandbox(&["profile-delay 0s"]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    up(&context, &["--wait", "launched"]).await.unwrap();
+    let id = workers(&context).await[0].id.clone();
+    crate::resource::worker::terminate(&context.cloud, &[&id], |_| ()).await.unwrap();
+    sandbox.say("clock +3h");
+    assert!(workers(&context).await.is_empty(), "it is forgotten");
+    let flags = ["--ttl", "2h", "--wait", "launched"];
+    let report = up(&context_of(&sandbox, "us-east-1", FILE), &flags).await.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((report.workers.len(), workers(&context).await.len()), (1, 1));
+    assert_ne!(report.workers[0].id, id);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_whose_answer_was_lost_is_named_whatever_is_refused_after_it() {
+    let sandbox = sandbox(&["profile-delay 0s"]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    for words in ["fail RunInstances drop 1", "fail RunInstances 403 1 after 1"] {
+        sandbox.say(words);
+    }
+    let error = up(&context, &["--wait", "launched"]).await.unwrap_err();
+    assert_eq!(error.kind.exit_code(), 5, "{error:?}");
+    let launched = workers(&context).await[0].id.clone();
+    assert!(error.leftovers.iter().any(|left| left.id == launched), "{launched}: {:?}", error.leftovers);
+    assert!(error.hints.iter().any(|hint| hint.starts_with("a launch was under way")), "{:?}", error.hints);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_down_also_ends_what_was_launched_before_it_and_shows_itself_while_it_waits() {
+    use crate::apply::{Down, Downed, down};
+    let sandbox = sandbox(&["profile-delay 0s"]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    up(&context, &["--wait", "launched"]).await.unwrap();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    sandbox.say("visibility 2s");
+    up(&context_of(&sandbox, "us-east-1", FILE), &["--count", "2", "--wait", "launched"]).await.unwrap();
+    assert_eq!(workers(&context).await.len(), 1, "the second one is hidden");
+    let stack = &context.spec.name;
+    let order = Down { stack, only: &[], limit: Some(Duration::from_mins(10)), template_stays: true };
+    let mut done = Downed::default();
+    down(&context.cloud, order, &context.ui, &mut done).await.unwrap();
+    assert!(workers(&context).await.iter().all(|worker| !worker.state.is_live()));
+    assert_eq!(done.terminated.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn machines_that_read_a_new_version_late_launch_no_more_than_wished_and_come_to_rest() {
     let sandbox = sandbox(&["profile-delay 0s"]);
     up(&context_of(&sandbox, "us-east-1", FILE), &["--wait", "launched"]).await.unwrap();

@@ -67,6 +67,8 @@ pub trait Watch {
     fn trying(&self, offer: &Offer);
     /// AWS has launched this, or says that it had.
     fn launched(&self, worker: &Worker);
+    /// An answer was lost and none came after it that says what became of the launch.
+    fn unanswered(&self);
     /// Something worth a line.
     fn note(&self, text: String);
 }
@@ -88,7 +90,14 @@ pub async fn launch(
         watch.trying(&offer);
         let attempts = slots.iter().map(|slot| {
             let (offer, generation) = (&offer, &generation);
-            async move { (*slot, attempt(cloud, order, offer, *slot, generation, watch).await) }
+            async move {
+                let is_lost = Cell::new(false);
+                let result = attempt(cloud, order, offer, *slot, (generation, &is_lost), watch).await;
+                if is_lost.get() {
+                    watch.unanswered();
+                }
+                (*slot, result)
+            }
         });
         // All of them, before any failure counts: none may be under way when the command goes on or ends.
         let results: Vec<(Slot, Result<Option<Refused>>)> =
@@ -192,13 +201,14 @@ async fn quota_reason(cloud: &Cloud, offer: &Offer, failure: &Failure) -> String
     )
 }
 
-/// Asks for one worker until AWS gives a definite answer: `None` when it is there, else the refusal.
+/// Asks for one worker until AWS gives a definite answer: `None` when it is there, else the refusal. `is_lost` says whether an
+/// answer is missing when there is none.
 async fn attempt(
     cloud: &Cloud,
     order: &Order<'_>,
     offer: &Offer,
     slot: Slot,
-    generation: &Cell<u64>,
+    (generation, is_lost): (&Cell<u64>, &Cell<bool>),
     watch: &dyn Watch,
 ) -> Result<Option<Refused>> {
     /// Each used-up token moves the generation on; more than a few in a row is a template that nobody can launch.
@@ -222,19 +232,19 @@ async fn attempt(
             Err(Answer::Broken(error)) => Err(error),
             Err(Answer::Refused(failure)) => match after(failure.class, order.is_fresh) {
                 Next::SameAgain => {
+                    is_lost.set(is_lost.get() || failure.class.is_ambiguous());
                     tracing::info!(code = failure.code.as_deref(), "asking again with the same token");
                     last = Some(failure);
                     Ok(poll::Look::Again)
                 }
                 next if next == Next::WaitForProfile || is_foundation(&failure) => {
-                    if next == Next::WaitForProfile && last.is_none() {
+                    if failure.class == Class::ProfileNotVisible && last.is_none() {
                         watch.note("waiting until EC2 knows the new instance profile".to_owned());
                     }
                     match missing.look(cloud, order, offer.market, &failure).await? {
                         Stands::Changed => return Err(failure.doing(&doing).code(SUPERSEDED)),
                         Stands::Removed => {
-                            let hint = "another run has removed the stack meanwhile; the same command makes it anew";
-                            return Err(failure.doing(&doing).hint(hint));
+                            return Err(removed(failure.doing(&doing)));
                         }
                         Stands::Hidden => {}
                     }
@@ -246,6 +256,7 @@ async fn attempt(
             },
         })
         .await?;
+        is_lost.set(is_lost.get() && answer.is_err());
         let refused = match answer {
             Ok(Ok(worker)) => {
                 watch.launched(&worker);
@@ -263,12 +274,20 @@ async fn attempt(
         match refused.next {
             Next::NextGeneration => move_on(cloud, order, generation, round).await?,
             Next::Adopt => match adopt(cloud, &token, &doing).await? {
-                Some(worker) => {
+                Some(worker) if !worker.state.is_over() => {
                     watch.note(adopted(order, &worker));
                     watch.launched(&worker);
                     return Ok(None);
                 }
-                None => move_on(cloud, order, generation, round).await?,
+                found => {
+                    if found.is_none() {
+                        watch.note(format!(
+                            "an earlier launch had slot {slot}, and AWS shows no worker of it",
+                            slot = slot.number
+                        ));
+                    }
+                    move_on(cloud, order, generation, round).await?;
+                }
             },
             _ => {
                 if refused.failure.code.as_deref() == Some("SpotMaxPriceTooLow") {
@@ -287,6 +306,14 @@ async fn attempt(
 
 /// The code of the error for a launch whose template another run has changed meanwhile: whoever planned it plans anew.
 pub const SUPERSEDED: &str = "InvalidLaunchTemplateId.VersionNotFound";
+
+/// A template whose version is not known because it is gone is not [`SUPERSEDED`]: nothing is made anew that somebody has just
+/// destroyed.
+fn removed(error: Error) -> Error {
+    let is_version = error.code.as_deref() == Some(SUPERSEDED);
+    let error = if is_version { error.code("InvalidLaunchTemplateId.NotFound") } else { error };
+    error.hint("another run has removed the stack meanwhile; the same command makes it anew")
+}
 
 /// Whether EC2 does not know the template, its version or the group. This run has read them or made them a moment ago: either
 /// they do not show themselves to the launch yet, or another run has replaced or removed them.
@@ -313,20 +340,19 @@ impl Missing {
     async fn look(&self, cloud: &Cloud, order: &Order<'_>, market: Market, failure: &Failure) -> Result<Stands> {
         let since = self.0.get().unwrap_or_else(Instant::now);
         self.0.set(Some(since));
-        let is_long = since.elapsed() > poll::VISIBLE_SOON.limit;
         if is_foundation(failure) {
             let both = launch_template::observe(cloud, order.stack).await?;
             let found = if market == Market::Spot { both.spot } else { both.any_market };
             match found {
                 Some(found) if found.supersedes(order.template_for(market)) => return Ok(Stands::Changed),
-                None if is_long => return Ok(Stands::Removed),
+                None if since.elapsed() > poll::VISIBLE_SOON.limit => return Ok(Stands::Removed),
                 _ => {}
             }
         }
-        if !is_long {
+        if since.elapsed() < poll::VISIBLE_LATE.limit {
             return Ok(Stands::Hidden);
         }
-        // A `destroy` that had read before this run made the template removes all but that.
+        // A `destroy` that had read before this run made the templates removes all but these.
         let (groups, role) =
             futures::try_join!(security_group::observe(cloud, order.stack), role::observe(cloud, order.stack))?;
         let has_profile = role::owned(&role).contains(&resource::Kind::InstanceProfile);
@@ -344,20 +370,15 @@ async fn move_on(cloud: &Cloud, order: &Order<'_>, generation: &Cell<u64>, used:
     Ok(())
 }
 
-/// The worker that holds this token; `None` when it has ended.
+/// The worker that holds this token; `None` when AWS shows none for so long that it must have ended and be forgotten: that
+/// takes it an hour, and it keeps the token a day. A launch of another run that is hidden for longer makes a pair, of which
+/// [`crate::decide::workers::duplicates`] ends one.
 async fn adopt(cloud: &Cloud, token: &str, doing: &str) -> Result<Option<Worker>> {
     let found = poll::poll(poll::VISIBLE_SOON, async || {
         let workers = read_all(cloud, filter("client-token", [token]), doing).await?;
         Ok::<_, Error>(workers.into_iter().next_back().map_or(poll::Look::Again, poll::Look::Done))
     });
-    match found.await? {
-        Ok(worker) => Ok((!worker.state.is_over()).then_some(worker)),
-        Err(poll::TimedOut) => Err(Error::new(
-            Kind::Aws,
-            format!("{doing}: another launch holds the client token {token}, and its worker does not show itself"),
-        )
-        .code("IdempotentParameterMismatch")),
-    }
+    Ok(found.await?.ok())
 }
 
 /// Which values differ between what was asked for and what the slot holds.
