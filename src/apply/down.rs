@@ -200,13 +200,15 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
         deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));
         Ok::<_, Error>(())
     };
+    let tagged = spot.as_ref().and_then(|found| found.launchers.as_deref());
     let with_launchers = async {
         // Before the template, whose tag says whom the leave was given to.
-        for name in launchers::destroy(cloud, stack, spot.as_ref().and_then(|found| found.launchers.as_deref())).await?
-        {
+        for name in launchers::destroy(cloud, stack, tagged).await? {
             deleted(Kind::RolePolicy, &name, None);
         }
-        one(spot.as_ref()).await
+        one(spot.as_ref()).await?;
+        // An `up` beside this one may have given it again before the template went.
+        launchers::destroy(cloud, stack, tagged).await.map(drop)
     };
     let groups = async {
         for group in security_group::owned(&groups) {
