@@ -115,7 +115,7 @@ async fn alone(context: &Context, wants: &Wants, first: (Observed, Plan)) -> Res
             Ok(Stands::Theirs) if stood == Some(made.template.version) => plan.spot.anew = true,
             Ok(Stands::Theirs) => {
                 context.ui.warn(
-                    "another run has changed the same at the same time, and after this one: what stands is its file's",
+                    "another run has changed the foundation meanwhile, and after this one: what stands is its file's",
                 );
                 return Ok(());
             }

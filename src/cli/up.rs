@@ -152,7 +152,7 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
             }
             // Another run has applied another file, or this one, meanwhile. It is an end of both: theirs, then this one.
             Err(error) if error.code.as_deref() == Some(SUPERSEDED) && !context.cloud.deadline.is_over() => {
-                context.ui.note("another run has changed the launch template meanwhile; beginning anew");
+                context.ui.note("another run has changed the foundation meanwhile; beginning anew");
             }
             other => return other,
         }

@@ -343,7 +343,7 @@ impl Report for Down {
             let _ = writeln!(text, "in sum      about {} USD", known.rounded());
         }
         if text.is_empty() {
-            let _ = writeln!(text, "nothing of `{}` in {}", self.stack, self.region);
+            let _ = writeln!(text, "nothing of `{}` to end in {}", self.stack, self.region);
         }
         text
     }

@@ -238,7 +238,7 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spotctl", default=str(speed.ROOT / "target/debug/spotctl"))
+    parser.add_argument("--spotctl", type=os.path.abspath, default=str(speed.ROOT / "target/debug/spotctl"))
     parser.add_argument("--build", default="a dev build", help="what kind of binary it is")
     parser.add_argument("--only", help="the jobs whose title contains this")
     parser.add_argument("--write", type=pathlib.Path, help="the file that the tables go to")
