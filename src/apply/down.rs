@@ -10,7 +10,7 @@ use crate::decide::cost::Ledger;
 use crate::decide::names;
 use crate::decide::phase::{BY_DOWN, LastWord};
 use crate::decide::workers::{State, Worker};
-use crate::error::{Error, Result};
+use crate::error::{Error, Leftover, Result};
 use crate::journal::Journal;
 use crate::market;
 use crate::resource::{Action, Change, Kind, launch_template, launchers, parameters, role, security_group, worker};
@@ -33,6 +33,8 @@ pub struct Down<'a> {
 /// What `down` did.
 #[derive(Debug, Clone, Default)]
 pub struct Downed {
+    /// What was seen to be there and is to go; what is not said to be ended or removed is left when the command fails.
+    pub seen: Vec<Leftover>,
     /// Instances that were told to end.
     pub terminated: Vec<String>,
     /// Requests that were cancelled.
@@ -67,6 +69,10 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let is_meant = |worker: &&Worker| !worker.state.is_over() && (only.is_empty() || only.contains(&worker.id));
     let meant: Vec<&Worker> = workers.iter().filter(is_meant).collect();
     let ids: Vec<&str> = meant.iter().map(|worker| worker.id.as_str()).collect();
+    // What they cost is not known yet.
+    let left =
+        |id: &&str| Leftover { kind: Kind::Instance.words().to_owned(), id: (*id).to_owned(), usd_per_hour: None };
+    done.seen.extend(ids.iter().map(left));
     let requests = if only.is_empty() { requests } else { Vec::new() };
     // The template's number may lag behind: one that followed a draining worker has a later one.
     let known = workers.iter().filter_map(|worker| worker.generation).max().unwrap_or_default();
@@ -180,20 +186,30 @@ async fn wait_until_gone(
 ///
 /// # Errors
 /// The first failure, after everything under way has ended.
-pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, before: &Downed) -> Result<()> {
+pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, before: &mut Downed) -> Result<()> {
     let (groups, role, templates, names) = futures::try_join!(
         security_group::observe(cloud, stack),
         role::observe(cloud, stack),
         launch_template::observe(cloud, stack),
         parameters::owned_names(cloud, stack)
     )?;
-    let deleted = |kind: Kind, name: &str, id: Option<&str>| {
-        journal.changed(Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned)));
+    let deletion = |kind: Kind, name: &str, id: Option<&str>| {
+        Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned))
     };
+    let deleted = |kind: Kind, name: &str, id: Option<&str>| journal.changed(deletion(kind, name, id));
     let ours = |found: Option<launch_template::Observed>| found.filter(launch_template::Observed::is_ours);
     let (spot, twin) = (ours(templates.spot), ours(templates.any_market));
     let has_group = !security_group::owned(&groups).is_empty();
     let is_there = spot.is_some() || has_group || !role::owned(&role).is_empty() || !names.is_empty();
+    let seen_groups = security_group::owned(&groups).into_iter();
+    let seen_groups = seen_groups.map(|group| deletion(Kind::SecurityGroup, &names::base(stack), Some(&group.id)));
+    let role_name = names::role(stack, &cloud.region);
+    let seen_role = role::owned(&role).into_iter().map(|kind| deletion(kind, &role_name, None));
+    let seen_templates =
+        spot.iter().chain(&twin).map(|found| deletion(Kind::LaunchTemplate, &found.id, Some(&found.id)));
+    let seen_values = names.iter().map(|name| deletion(Kind::Parameter, name, None));
+    let seen = seen_groups.chain(seen_role).chain(seen_templates).chain(seen_values);
+    before.seen.extend(seen.map(|change| change.leftover()));
     let one = async |found: Option<&launch_template::Observed>| {
         let Some(found) = found else { return Ok(()) };
         launch_template::destroy(cloud, &found.id).await?;
@@ -225,7 +241,7 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
     let role_gone = async {
         role::destroy(cloud, stack, &role).await?;
         for kind in role::owned(&role) {
-            deleted(kind, &names::role(stack, &cloud.region), None);
+            deleted(kind, &role_name, None);
         }
         Ok::<_, Error>(())
     };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use super::context::{finish, stack};
-use super::down::ended;
+use super::down::{ended, left};
 use super::signal::until_signal;
 use crate::apply;
 use crate::error::Error;
@@ -51,11 +51,12 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
         let order = apply::Down { stack: &name, only: &[], limit: Some(limit), template_stays: false };
         apply::down(&cloud, order, ui, &mut done).await?;
         let _waiting = ui.wait("removing the foundation");
-        apply::destroy(&cloud, &name, &journal, &done).await?;
+        apply::destroy(&cloud, &name, &journal, &mut done).await?;
         Ok(0)
     };
     let again = |error: Error| error.hint(format!("the same command goes on: spotctl destroy --name {name} --yes"));
     let result = until_signal(cloud.deadline.bound(Box::pin(work))).await.map_err(again);
+    let result = result.map_err(|error| left(error, &done, &journal.changes()));
     ended(&mut report, done);
     let deleted = journal.changes().into_iter();
     report.deleted = deleted.map(|change| Resource { kind: change.kind, name: change.name, id: change.id }).collect();

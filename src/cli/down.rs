@@ -7,7 +7,9 @@ use super::Outcome;
 use super::context::{finish, stack};
 use super::signal::until_signal;
 use crate::apply;
+use crate::error::{Error, Leftover};
 use crate::report::workers::{Bill, Down};
+use crate::resource::Change;
 use crate::settings::GlobalArgs;
 use crate::spec::{Period, WorkerName};
 use crate::ui::Ui;
@@ -38,10 +40,28 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let mut done = apply::Downed::default();
     let order = apply::Down { stack: &name, only: &args.ids, limit, template_stays: true };
     let work = async { apply::down(&cloud, order, ui, &mut done).await.map(|()| 0) };
-    let again = |error: crate::error::Error| error.hint(format!("what is left: spotctl status --name {name}"));
+    let again = |error: Error| error.hint(format!("what is left: spotctl status --name {name}"));
     let result = until_signal(cloud.deadline.bound(Box::pin(work))).await.map_err(again);
+    let result = result.map_err(|error| left(error, &done, &[]));
     ended(&mut report, done);
     finish(ui, "down", &report, result)
+}
+
+/// Names what was seen and is not known to be ended or removed.
+pub(super) fn left(mut error: Error, done: &apply::Downed, deleted: &[Change]) -> Error {
+    let deleted: Vec<Leftover> = deleted.iter().map(Change::leftover).collect();
+    let is_gone = |left: &Leftover| {
+        let is_it = |gone: &Leftover| (&gone.kind, &gone.id) == (&left.kind, &left.id);
+        done.terminated.contains(&left.id) || deleted.iter().any(is_it)
+    };
+    let price = |id: &str| {
+        let (workers, _, ledger) = done.ended.as_ref()?;
+        ledger.hourly(workers.iter().find(|worker| worker.id == id)?).total()
+    };
+    let left = done.seen.iter().filter(|left| !is_gone(left)).cloned();
+    error.leftovers =
+        left.map(|left| Leftover { usd_per_hour: left.usd_per_hour.or(price(&left.id)), ..left }).collect();
+    error
 }
 
 /// What was ended, and what it has cost.

@@ -325,6 +325,71 @@ proptest! {
     }
 }
 
+/// What stands before, the weather, the command and how many workers live after it.
+type Late = (&'static [&'static str], &'static [&'static str], &'static str, usize);
+
+/// Each call in turn is answered later than the client's patience, before and after it took effect: the command asks again,
+/// ends well, and so does the same command after it.
+fn bears_late_answers(cases: &[Late]) {
+    let stage = stage();
+    let things = |sandbox: &Sandbox| {
+        let state = sandbox.state();
+        let ec2 = &state["regions"]["us-east-1"]["ec2"];
+        ["security_groups", "launch_templates"].map(|kind| ec2[kind].as_object().map_or(0, serde_json::Map::len))
+    };
+    for (first, weather, command, live) in cases {
+        let before = stage.after(&stage.fresh, first);
+        let rehearsal = on_a_clock(async { before.copy() });
+        weather.iter().for_each(|words| rehearsal.say(words));
+        let rehearsed = told(stage, &rehearsal, command, Vec::new());
+        assert_eq!(rehearsed.code, 0, "{command}: {}", rehearsed.heard.err);
+        for operation in rehearsed.hostile.told().operations.keys() {
+            let reads = ["Describe", "Get", "List"].iter().any(|verb| operation.starts_with(verb));
+            for how in if reads { &["hold"][..] } else { &["hold", "hold-after"] } {
+                let sandbox = on_a_clock(async { rehearsal.copy() });
+                sandbox.say(&format!("fail {operation} {how} 1"));
+                let ran = told(stage, &sandbox, command, Vec::new());
+                let again = told(stage, &ran.sandbox, command, Vec::new());
+                // Nothing is bought on demand at a price that is not known in time.
+                let may_refuse = operation == "GetProducts" && matches!(ran.code, 3 | 4);
+                let ran = if may_refuse { &again } else { &ran };
+                for (which, ran) in [("at once", ran), ("again", &again)] {
+                    let said = format!("{command}, {operation} {how}, {which}: {}{}", ran.heard.out, ran.heard.err);
+                    assert_eq!(ran.code, 0, "{said}");
+                    assert_eq!(ran.sandbox.seen("w").live.get("w").copied().unwrap_or_default(), *live, "{said}");
+                    assert_eq!(things(&ran.sandbox), things(&rehearsed.sandbox), "{said}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_up_whose_answers_come_too_late_asks_again_and_makes_nothing_twice() {
+    bears_late_answers(&[(&[], &[], "w up --wait launched", 1), (&["w apply"], &[], "w up --count 3", 3)]);
+}
+
+#[test]
+fn an_up_over_dry_pools_whose_answers_come_too_late_asks_again_and_makes_nothing_twice() {
+    let dry = &["quota L-DB2E81BA=64", "dry-spot * *"];
+    bears_late_answers(&[(&["w apply"], dry, "w up --wait launched --timeout 30m", 1)]);
+}
+
+#[test]
+fn all_else_that_changes_something_bears_answers_that_come_too_late() {
+    let place = stage().folder.path().join("changed");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::write(place.join("spotctl.yaml"), "name: w\nregion: us-east-1\ncontainer: {image: other}\n").unwrap();
+    let two = &["w up --wait running --count 2"][..];
+    bears_late_answers(&[
+        (&["w apply"], &[], "changed apply", 0),
+        (two, &[], "w down", 0),
+        (two, &[], "w destroy --yes", 0),
+        (&[], &[], "w params push", 0),
+        (&[], &[], "w quota request --vcpus 256", 0),
+    ]);
+}
+
 #[test]
 fn a_list_whose_page_names_one_that_was_read_as_the_next_ends_in_an_error() {
     let stage = stage();

@@ -341,7 +341,9 @@ def start_table(options, tools):
         with tempfile.TemporaryDirectory() as folder:
             stripped = pathlib.Path(folder) / "spotctl"
             subprocess.run(["strip", "-o", stripped, binary], check=True)
-            lines[-1] += f", {stripped.stat().st_size / 1e6:.1f} MB of it without symbols and debug information"
+            bare = stripped.stat().st_size / 1e6
+            if f"{bare:.1f}" != f"{size:.1f}":
+                lines[-1] += f", {bare:.1f} MB of it without symbols and debug information"
     lines[-1] += "."
     return lines
 
@@ -379,13 +381,13 @@ def conditions(options, tools, results, load):
 INTRODUCTION = """\
 # Speed, beside the AWS CLI, boto3 and Terraform
 
-Every tool does the same jobs on the same served sandbox, on
-one machine in one run. The latency is the sandbox's, for each call; connections are on the loopback and without TLS,
+Every tool does the same jobs on the same served sandbox, on one machine in one run. The latency is the sandbox's, for each call; connections are on the loopback and without TLS,
 whose handshakes with the real AWS cost the AWS CLI most, which opens a connection for each call. Sequential round
 trips are the slope of the wall time over the latency (least squares over the fastest run at each latency, since other
 load only adds; the one at 2 s is there for this alone); a new instance profile is visible at once (`profile-delay
-0s`), nothing is throttled. CPU is of the client with all its children, peak memory of its largest process; none below
-about 20 MB can be seen.
+0s`), nothing is throttled. CPU is of the client with all its children, peak memory of its largest process (less than some
+20 MB would be shown as these). Ten parameters fill a page, after which AWS must be asked for another: `up` reads them in one
+round trip more than the marks below count.
 
 What differs in the job: spotctl ranks every GPU type in every zone by price, looks at the quotas first, makes a twin
 of the template, and lists resources in `status`; the others take a fixed type in a fixed zone and do none of that.
@@ -393,7 +395,7 @@ Terraform cannot be told not to wait: its `up` ends when the worker runs, its `d
 at its provider's own pace of ten seconds, so the slopes of these are rough; its `status` is `plan`. A `destroy` without
 workers holds five seconds in which spotctl looks whether an `up` that was killed a moment ago launched something; one
 with a worker waits until it is gone, which takes the sandbox two seconds and the waiter of the AWS CLI and boto3
-fifteen.
+fifteen. Who looks each second is not slower by each call's latency: the slope of `destroy` says little.
 """
 
 
@@ -413,6 +415,17 @@ them keeps a promise. What cannot go side by side is AWS's own order; a line nee
     up, all there                             status
     1  the same reads                         1  workers, templates, group, role, parameters, volumes
     2  RunInstances                           2  prices of their types since their launch
+
+    down --no-wait                            destroy, with workers: as down, until they are gone; then
+    1  workers, templates, open requests      1  what there is
+    2  the end of each, the generation, and   2  both templates: nobody launches any more
+       what they have cost                    3  the workers once more ‖ parameters
+                                              4  group ‖ the role out of the profile, its policies
+                                              5  role ‖ profile
+
+Walls. `destroy` without workers is the one that waits: AWS shows a new instance as late as five seconds after its launch, so
+that nobody can know sooner whether an `up` that was killed just before has left one. The scripts do not ask, and would leave
+it running.
 
 A bare launch is what an API server makes of the template that spotctl leaves: one call, one round trip.
 `PutParameter` takes one value, and standard throughput is three a second: five at once, and from the eleventh on they

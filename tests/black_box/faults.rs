@@ -2,9 +2,8 @@
 //! undisturbed. Then AWS holds what one undisturbed run leaves, nothing twice and nothing else; and what the disturbed
 //! run left was named.
 //!
-//! The calls are learned from an undisturbed run, by operation and ordinal. A call that changes something meets every
-//! fault, one that reads meets one of each sort. An answer later than the client's patience takes half a minute a case,
-//! and is tried where time can be paused: in `cli::up`.
+//! The calls are learned from an undisturbed run, by operation and ordinal; each meets every fault. An answer later than the
+//! client's patience takes half a minute a case, and is tried where time can be paused: in `cli::hostile`.
 //!
 //! `SPOTCTL_FAULTS=all` tries every case, another value those whose name has it in it; without it every few, so that
 //! each fault and each command is met.
@@ -38,10 +37,10 @@ enum Fault {
     Signal(&'static str, &'static str),
 }
 
-/// So often that the SDK's five attempts are used up, and the launch's own last some ten seconds.
+/// So often that the attempts at a call without an answer are used up, and the launch's own last some ten seconds.
 const AGAIN: u32 = 6;
 
-const WRITES: [Fault; 15] = [
+const FAULTS: [Fault; 15] = [
     Fault::Weather("500", 1),
     Fault::Weather("503", AGAIN),
     Fault::Weather("403", 1),
@@ -58,8 +57,6 @@ const WRITES: [Fault; 15] = [
     Fault::Signal("hold-after", "TERM"),
     Fault::Signal("hold-after", "INT"),
 ];
-
-const READS: [Fault; 3] = [Fault::Weather("503", AGAIN), Fault::Weather("refuse", 1), Fault::Signal("hold", "TERM")];
 
 /// A scenario that was played once without a disturbance.
 struct Rehearsed {
@@ -172,10 +169,8 @@ fn rehearse(stage: &Stage, scenario: &'static Scenario) -> Rehearsed {
 
 fn cases(rehearsed: &Rehearsed) -> impl Iterator<Item = Case<'_>> {
     rehearsed.calls.iter().flat_map(move |(operation, count)| {
-        let reads = ["Describe", "Get", "List"].iter().any(|verb| operation.starts_with(verb));
-        let faults: &[Fault] = if reads { &READS } else { &WRITES };
         (0..*count).flat_map(move |ordinal| {
-            faults.iter().map(move |fault| Case { rehearsed, operation, ordinal, fault: *fault })
+            FAULTS.iter().map(move |fault| Case { rehearsed, operation, ordinal, fault: *fault })
         })
     })
 }

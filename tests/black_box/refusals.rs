@@ -170,6 +170,24 @@ fn a_down_that_runs_out_of_time_names_what_it_told_to_end() {
 }
 
 #[test]
+fn a_down_or_destroy_that_fails_names_what_is_left_and_what_it_costs() {
+    let aws = Served::with(MINIMAL);
+    aws.spotctl(&["up"]).exits(0);
+    let left = |verb: &[&str], code: i32| {
+        let document = aws.spotctl(&[verb, &["-o", "json"]].concat()).exits(code).json();
+        let left = document["error"]["leftovers"].as_array().unwrap().iter();
+        left.map(|left| (left["kind"].as_str().unwrap().to_owned(), left["usd_per_hour"].to_string()))
+            .collect::<Vec<_>>()
+    };
+    aws.weather("fail TerminateInstances 403 1");
+    let found = left(&["down"], 5);
+    assert!(matches!(found.as_slice(), [(kind, price)] if kind == "instance" && price != "null"), "{found:?}");
+    aws.weather("fail DeleteSecurityGroup 403 1");
+    assert_eq!(left(&["destroy", "--yes"], 5), [("security group".to_owned(), "\"0.00\"".to_owned())]);
+    aws.spotctl(&["destroy", "--yes"]).exits(0);
+}
+
+#[test]
 fn an_up_that_runs_out_of_time_names_what_exists() {
     let aws = Served::with(MINIMAL);
     aws.weather("profile-delay 0s");

@@ -201,7 +201,7 @@ impl Stage {
                 let mut done = Downed::default();
                 let work = async {
                     down(cloud, order(stack, false), ui, &mut done).await?;
-                    crate::apply::destroy(cloud, stack, &context.journal, &done).await
+                    crate::apply::destroy(cloud, stack, &context.journal, &mut done).await
                 };
                 cloud.deadline.bound(Box::pin(work)).await
             }

@@ -152,7 +152,7 @@ async fn a_down_also_ends_what_was_launched_before_it_and_shows_itself_while_it_
     let sandbox = sandbox(&["profile-delay 0s"]);
     let context = context_of(&sandbox, "us-east-1", FILE);
     up(&context, &["--wait", "launched"]).await.unwrap();
-    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::advance(Duration::from_mins(1)).await;
     sandbox.say("visibility 2s");
     up(&context_of(&sandbox, "us-east-1", FILE), &["--count", "2", "--wait", "launched"]).await.unwrap();
     assert_eq!(workers(&context).await.len(), 1, "the second one is hidden");
