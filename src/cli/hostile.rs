@@ -333,20 +333,20 @@ type Late = (&'static [&'static str], &'static [&'static str], &'static str, usi
 fn bears_late_answers(cases: &[Late]) {
     let stage = stage();
     let things = |sandbox: &Sandbox| {
-        let state = sandbox.state();
-        let ec2 = &state["regions"]["us-east-1"]["ec2"];
+        let world = sandbox.state();
+        let ec2 = &world["regions"]["us-east-1"]["ec2"];
         ["security_groups", "launch_templates"].map(|kind| ec2[kind].as_object().map_or(0, serde_json::Map::len))
     };
     for (first, weather, command, live) in cases {
         let before = stage.after(&stage.fresh, first);
-        let rehearsal = on_a_clock(async { before.copy() });
-        weather.iter().for_each(|words| rehearsal.say(words));
-        let rehearsed = told(stage, &rehearsal, command, Vec::new());
+        let before = on_a_clock(async { before.copy() });
+        weather.iter().for_each(|words| before.say(words));
+        let rehearsed = told(stage, &before, command, Vec::new());
         assert_eq!(rehearsed.code, 0, "{command}: {}", rehearsed.heard.err);
         for operation in rehearsed.hostile.told().operations.keys() {
             let reads = ["Describe", "Get", "List"].iter().any(|verb| operation.starts_with(verb));
             for how in if reads { &["hold"][..] } else { &["hold", "hold-after"] } {
-                let sandbox = on_a_clock(async { rehearsal.copy() });
+                let sandbox = on_a_clock(async { before.copy() });
                 sandbox.say(&format!("fail {operation} {how} 1"));
                 let ran = told(stage, &sandbox, command, Vec::new());
                 let again = told(stage, &ran.sandbox, command, Vec::new());
