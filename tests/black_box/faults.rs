@@ -23,7 +23,7 @@ use census::Census;
 use scenarios::{SCENARIOS, Scenario};
 
 /// Each has a served sandbox of its own; nearly all of them wait, for a retry or for a worker.
-const STAGES: usize = 12;
+const STAGES: usize = 48;
 
 /// Without `SPOTCTL_FAULTS` every so many cases are tried; prime to the number of faults, so that all are met.
 const STRIDE: usize = 7;

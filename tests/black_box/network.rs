@@ -136,18 +136,21 @@ fn an_endpoint_on_ipv6_is_as_good_as_any() {
 #[test]
 fn a_clock_ten_minutes_off_keeps_nobody_from_anything() {
     // The SDK signs anew by the date of the refusal. Where that does not help, the error names the clock: `decide::classify`.
-    let aws = Served::with(MINIMAL);
-    aws.weather("profile-delay 0s");
-    aws.weather("clock +10m");
-    aws.weather("signatures strict");
-    aws.spotctl(&["up"]).exits(0);
-    assert_eq!(aws.spotctl(&["status", "-o", "json"]).exits(0).json()["workers"].as_array().map(Vec::len), Some(1));
-    aws.spotctl(&["down"]).exits(0);
-    aws.spotctl(&["up"]).exits(0);
-    aws.spotctl(&["destroy", "--yes"]).exits(0);
-    // boto3 does not sign anew.
-    aws.weather("signatures lax");
-    assert_eq!(aws.leftovers(), Vec::<String>::new());
+    for clock in ["clock +10m", "clock -10m"] {
+        let aws = Served::with(MINIMAL);
+        aws.weather("profile-delay 0s");
+        aws.weather(clock);
+        aws.weather("signatures strict");
+        aws.spotctl(&["up"]).exits(0);
+        let status = aws.spotctl(&["status", "-o", "json"]).exits(0).json();
+        assert_eq!(status["workers"].as_array().map(Vec::len), Some(1), "{clock}");
+        aws.spotctl(&["down"]).exits(0);
+        aws.spotctl(&["up"]).exits(0);
+        aws.spotctl(&["destroy", "--yes"]).exits(0);
+        // boto3 does not sign anew.
+        aws.weather("signatures lax");
+        assert_eq!(aws.leftovers(), Vec::<String>::new(), "{clock}");
+    }
 }
 
 /// A profile whose credentials come from this script.
