@@ -22,11 +22,14 @@ mod stage;
 use census::Census;
 use scenarios::{SCENARIOS, Scenario};
 
-/// Each has a served sandbox of its own; nearly all of them wait, for a retry or for a worker.
-const STAGES: usize = 48;
+/// Each has a served sandbox of its own; many of them wait, for a retry or for a worker. Beside them are the other tests.
+const STAGES: usize = 12;
+
+/// Where every case is tried, beside nothing else.
+const MORE_STAGES: usize = 32;
 
 /// Without `SPOTCTL_FAULTS` every so many cases are tried; prime to the number of faults, so that all are met.
-const STRIDE: usize = 7;
+const STRIDE: usize = 19;
 
 /// What happens at the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +93,8 @@ impl fmt::Display for Case<'_> {
 fn every_fault_at_every_call_is_mended_by_the_same_command() {
     let began = Instant::now();
     let wished = std::env::var("SPOTCTL_FAULTS").ok();
-    let rehearsed = on_all_stages(SCENARIOS.iter().collect(), |stage, scenario| Ok(rehearse(stage, scenario)));
+    let stages = if wished.is_some() { MORE_STAGES } else { STAGES };
+    let rehearsed = on_all_stages(stages, SCENARIOS.iter().collect(), |stage, scenario| Ok(rehearse(stage, scenario)));
     let rehearsed: Vec<Rehearsed> = rehearsed.into_iter().filter_map(Result::ok).collect();
     let cases: Vec<Case<'_>> = rehearsed.iter().flat_map(cases).collect();
     let all = cases.len();
@@ -106,7 +110,7 @@ fn every_fault_at_every_call_is_mended_by_the_same_command() {
         Fault::Signal(..) => (true, std::cmp::Reverse(0)),
     });
     let count = cases.len();
-    let results = on_all_stages(cases, |stage, case| {
+    let results = on_all_stages(stages, cases, |stage, case| {
         try_case(stage, &case).map_err(|why| {
             // At once: the whole takes minutes.
             println!("{case}: {}", why.lines().next().unwrap_or_default());
@@ -122,10 +126,11 @@ fn every_fault_at_every_call_is_mended_by_the_same_command() {
 
 /// Does the work on as many stages as there are, each with one piece at a time.
 fn on_all_stages<W: Send, T: Send>(
+    stages: usize,
     work: Vec<W>,
     act: impl Fn(&Stage, W) -> Result<T, String> + Sync,
 ) -> Vec<Result<T, String>> {
-    let stages = STAGES.min(work.len());
+    let stages = stages.min(work.len());
     let work = Mutex::new(VecDeque::from(work));
     let results = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
