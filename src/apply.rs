@@ -84,8 +84,8 @@ impl Run<'_> {
     }
 
     /// The same so that of two runs with different files one file stands whole in the end, whatever the order of their calls:
-    /// the Spot template's version is written after all that differs between files. Whoever wrote the latest version has written after all that others wrote
-    /// before theirs. It looks whether all is as it wrote it ([`launch_template::Observed::supersedes`]), and where it is not
+    /// the Spot template's version is written after all that differs between files. Whoever wrote the latest version has
+    /// written after all that others wrote before theirs. It looks whether all is as it wrote it ([`launch_template::Observed::supersedes`]), and where it is not
     /// begins anew, with a version of its own again; whoever did not leaves it at that. It takes two round trips more than
     /// an `up` spends.
     ///

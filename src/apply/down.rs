@@ -199,12 +199,11 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
     let deleted = |kind: Kind, name: &str, id: Option<&str>| journal.changed(deletion(kind, name, id));
     let ours = |found: Option<launch_template::Observed>| found.filter(launch_template::Observed::is_ours);
     let (spot, twin) = (ours(templates.spot), ours(templates.any_market));
-    let has_group = !security_group::owned(&groups).is_empty();
-    let is_there = spot.is_some() || has_group || !role::owned(&role).is_empty() || !names.is_empty();
-    let seen_groups = security_group::owned(&groups).into_iter();
-    let seen_groups = seen_groups.map(|group| deletion(Kind::SecurityGroup, &names::base(stack), Some(&group.id)));
+    let (groups, kinds) = (security_group::owned(&groups), role::owned(&role));
+    let is_there = spot.is_some() || !groups.is_empty() || !kinds.is_empty() || !names.is_empty();
+    let seen_groups = groups.iter().map(|group| deletion(Kind::SecurityGroup, &names::base(stack), Some(&group.id)));
     let role_name = names::role(stack, &cloud.region);
-    let seen_role = role::owned(&role).into_iter().map(|kind| deletion(kind, &role_name, None));
+    let seen_role = kinds.iter().map(|kind| deletion(*kind, &role_name, None));
     let seen_templates =
         spot.iter().chain(&twin).map(|found| deletion(Kind::LaunchTemplate, &found.id, Some(&found.id)));
     let seen_values = names.iter().map(|name| deletion(Kind::Parameter, name, None));
@@ -227,7 +226,7 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
         launchers::destroy(cloud, stack, tagged).await.map(drop)
     };
     let groups = async {
-        for group in security_group::owned(&groups) {
+        for group in groups {
             // The one that holds it back may have been launched just before the template went, and show itself only now.
             let end_late = async || {
                 let workers = worker::observe(cloud, stack).await?;
@@ -240,8 +239,8 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
     };
     let role_gone = async {
         role::destroy(cloud, stack, &role).await?;
-        for kind in role::owned(&role) {
-            deleted(kind, &role_name, None);
+        for kind in &kinds {
+            deleted(*kind, &role_name, None);
         }
         Ok::<_, Error>(())
     };
