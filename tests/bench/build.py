@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """What a cold build costs, and what each dependency has in it.
 
-    python3 tests/bench/build.py [--release] [--target DIR] [--write tests/bench/RESULTS.md]
+    python3 tests/bench/build.py [--target DIR] [--write tests/bench/RESULTS.md]
 
-Builds the program once into an empty target directory, with this file as Cargo's `RUSTC_WRAPPER`, so CPU seconds and peak
-memory of each compiler are the kernel's own (`wait4`); build scripts' run times are read from `cargo build --timings`.
-A dependency's own share is what would not be compiled without it: the crates of the graph that only it leads to.
+Builds the program into an empty target directory, once as `cargo build` does and once with `--release`, with this file as
+Cargo's `RUSTC_WRAPPER`, so CPU seconds and peak memory of each compiler are the kernel's own (`wait4`); build scripts' run
+times are read from `cargo build --timings`. A dependency's own share is what would not be compiled without it: the crates
+of the graph that only it leads to.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -113,9 +115,55 @@ def reached(root: str, needs: dict[str, set[str]], without: str | None = None) -
     return seen
 
 
+@dataclasses.dataclass
+class Built:
+    """What one cold build took."""
+
+    wall: float
+    most_memory: float
+    compilers: list[dict]
+    scripts: dict[str, float]
+    binary: int
+
+    def cpu(self) -> dict[tuple[str, str], float]:
+        """The compilers' seconds for each package's name and version."""
+        cpu: dict[tuple[str, str], float] = {}
+        for line in self.compilers:
+            key = (line["package"], line["version"])
+            cpu[key] = cpu.get(key, 0.0) + line["cpu"]
+        return cpu
+
+    def cost(self, packages: set[tuple[str, str]]) -> float:
+        cpu = self.cpu()
+        return sum(cpu.get(key, 0.0) for key in packages) + sum(self.scripts.get(name, 0.0) for name, _ in packages)
+
+    def total(self) -> float:
+        return sum(self.cpu().values()) + sum(self.scripts.values())
+
+    def heaviest(self) -> dict:
+        return max(self.compilers, key=lambda line: line["mib"])
+
+
+def build(target: pathlib.Path, release: bool) -> Built:
+    with tempfile.TemporaryDirectory() as scratch:
+        log = pathlib.Path(scratch) / "log"
+        environment = os.environ | {"RUSTC_WRAPPER": str(pathlib.Path(__file__).resolve()), LOG: str(log)}
+        command = ["cargo", "build", "--locked", "--timings", "--target-dir", str(target)]
+        command += ["--release"] if release else []
+        started = time.monotonic()
+        building = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+        memory = Memory(building.pid)
+        memory.start()
+        if building.wait() != 0:
+            raise SystemExit("the build failed")
+        wall = time.monotonic() - started
+        compilers = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    binary = target / ("release" if release else "debug") / "spotctl"
+    return Built(wall, memory.peak, compilers, script_runs(target), binary.stat().st_size)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--release", action="store_true")
     parser.add_argument("--target", type=pathlib.Path, help="an empty directory (a temporary one)")
     parser.add_argument("--write", type=pathlib.Path, help="where the table goes (standard output)")
     options = parser.parse_args()
@@ -123,48 +171,32 @@ def main() -> None:
         target = options.target or pathlib.Path(scratch) / "target"
         if target.exists() and any(target.iterdir()):
             parser.error(f"{target} is not empty: a warm build measures nothing")
-        log = pathlib.Path(scratch) / "log"
         subprocess.run(["cargo", "fetch", "--locked", "--quiet"], cwd=ROOT, check=True)
-        environment = os.environ | {"RUSTC_WRAPPER": str(pathlib.Path(__file__).resolve()), LOG: str(log)}
-        command = ["cargo", "build", "--locked", "--timings", "--target-dir", str(target)]
-        command += ["--release"] if options.release else []
-        started = time.monotonic()
-        build = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
-        memory = Memory(build.pid)
-        memory.start()
-        if build.wait() != 0:
-            raise SystemExit("the build failed")
-        wall = time.monotonic() - started
-        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-        runs = script_runs(target)
-        binary = target / ("release" if options.release else "debug") / "spotctl"
-        table = report(options.release, wall, memory.peak, lines, runs, binary.stat().st_size)
+        table = report(build(target, release=False), build(target, release=True))
     if options.write:
         results.write(options.write, "build", table)
     else:
         print(table, end="")
 
 
-def report(release, wall, peak, lines, runs, size) -> str:
-    cpu: dict[tuple[str, str], float] = {}
-    for line in lines:
-        key = (line["package"], line["version"])
-        cpu[key] = cpu.get(key, 0.0) + line["cpu"]
-    heaviest = max(lines, key=lambda line: line["mib"])
-    total = sum(cpu.values()) + sum(runs.values())
+def report(debug: Built, release: Built) -> str:
     root, needs, names = graph()
     everything = reached(root, needs)
 
-    def cost(packages) -> float:
-        known = {names[package] for package in packages}
-        return sum(cpu.get(key, 0.0) for key in known) + sum(runs.get(name, 0.0) for name, _ in known)
+    def named(packages: set[str]) -> set[tuple[str, str]]:
+        return {names[package] for package in packages}
 
     rows = []
     for package in needs[root]:
         alone = everything - reached(root, needs, without=package)
-        rows.append((cost(alone), names[package][0], cost({package}), len(alone)))
+        own = debug.cost(named({package}))
+        rows.append((debug.cost(named(alone)), release.cost(named(alone)), names[package][0], own, len(alone)))
     rows.sort(reverse=True)
     rustc = subprocess.check_output(["rustc", "--version"], text=True).split()[1]
+
+    def memory(built: Built) -> str:
+        return f"{built.heaviest()['mib']:,.0f} MiB (`{built.heaviest()['crate']}`)"
+
     out = [
         "# A cold build, and what each dependency has in it",
         "",
@@ -173,22 +205,29 @@ def report(release, wall, peak, lines, runs, size) -> str:
         "CPU is the compilers' and the build scripts'. What goes with a dependency is what would not be compiled without "
         "it: the packages that only it leads to.",
         "",
-        f"| `cargo build{' --release' if release else ''}`, cold | |",
-        "|---|---|",
-        f"| wall | {wall:.0f} s |",
-        f"| CPU, compilers and build scripts | {total:.0f} s |",
-        f"| of it spotctl itself | {cost({root}):.0f} s |",
-        f"| packages | {len(everything)} |",
-        f"| most memory at one time | {peak:,.0f} MiB |",
-        f"| most memory of one compiler | {heaviest['mib']:,.0f} MiB (`{heaviest['crate']}`) |",
-        f"| binary | {size / 1e6:.1f} MB |",
+        "| cold | `cargo build` | `cargo build --release` |",
+        "|---|---|---|",
+        f"| wall | {debug.wall:.0f} s | {release.wall:.0f} s |",
+        f"| CPU, compilers and build scripts | {debug.total():.0f} s | {release.total():.0f} s |",
+        f"| of it spotctl itself | {debug.cost(named({root})):.0f} s | {release.cost(named({root})):.0f} s |",
+        f"| packages | {len(everything)} | {len(everything)} |",
+        f"| most memory at one time | {debug.most_memory:,.0f} MiB | {release.most_memory:,.0f} MiB |",
+        f"| most memory of one compiler | {memory(debug)} | {memory(release)} |",
+        f"| binary | {debug.binary / 1e6:.1f} MB | {release.binary / 1e6:.1f} MB |",
         "",
-        "| dependency | CPU, itself | CPU that goes with it | packages that go with it |",
-        "|---|---|---|---|",
+        "| dependency | CPU, itself | CPU that goes with it | the same with `--release` | packages that go with it |",
+        "|---|---|---|---|---|",
     ]
-    out += [f"| `{name}` | {own:.1f} s | {alone:.1f} s | {count} |" for alone, name, own, count in rows if alone >= 0.5]
+    out += [
+        f"| `{name}` | {own:.1f} s | {alone:.1f} s | {optimized:.1f} s | {count} |"
+        for alone, optimized, name, own, count in rows
+        if alone >= 0.5
+    ]
     rest = [row for row in rows if row[0] < 0.5]
-    out.append(f"| {len(rest)} more | | {sum(row[0] for row in rest):.1f} s | {sum(row[3] for row in rest)} |")
+    out.append(
+        f"| {len(rest)} more | | {sum(row[0] for row in rest):.1f} s | {sum(row[1] for row in rest):.1f} s "
+        f"| {sum(row[4] for row in rest)} |"
+    )
     return "\n".join(out) + "\n"
 
 
