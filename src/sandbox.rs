@@ -68,6 +68,8 @@ pub enum Reply {
     Answer(Response<Bytes>),
     /// The connection breaks without an answer; whether the call took effect is not told.
     Dropped,
+    /// The same, and new connections are refused for a while.
+    Refused,
     /// The connection breaks in the middle of this answer.
     Truncated(Response<Bytes>),
 }
@@ -157,7 +159,8 @@ impl Sandbox {
             *world.calls.entry(operation.clone().unwrap_or_default()).or_default() += 1;
             let fault = operation.and_then(|operation| world.weather.strike(&operation));
             let reply = match fault {
-                Some(Fault::Refuse) => Some(Reply::Dropped),
+                Some(Fault::Cut) => Some(Reply::Dropped),
+                Some(Fault::Refuse) => Some(Reply::Refused),
                 Some(Fault::Status(status)) => Some(Reply::Answer(route::fault(request, status))),
                 Some(Fault::Throttle) => Some(Reply::Answer(route::throttling(request))),
                 Some(Fault::Drop) => {

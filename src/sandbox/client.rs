@@ -37,6 +37,9 @@ impl HttpConnector for Client {
                 Ok(Reply::Answer(response)) => from_http(response),
                 Ok(Reply::Truncated(response)) => from_http(response.map(|whole| whole.slice(..whole.len() / 2))),
                 Ok(Reply::Dropped) => Err(ConnectorError::io("the sandbox's weather broke the connection".into())),
+                Ok(Reply::Refused) => {
+                    Err(ConnectorError::io(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into()))
+                }
                 Err(error) => Err(ConnectorError::other(error.into(), None)),
             }
         })
@@ -100,15 +103,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lost_answer_leaves_its_effect_and_a_refused_call_none() {
+    async fn a_lost_answer_leaves_its_effect_and_a_call_that_never_came_none() {
         let sandbox = Sandbox::in_memory();
         let ssm = aws_sdk_ssm::Client::new(&config(&sandbox));
         let put =
             |name: &str| ssm.put_parameter().name(name).value("1").r#type(aws_sdk_ssm::types::ParameterType::String);
         sandbox.say("fail PutParameter drop 1");
         assert!(put("/a/B").send().await.unwrap_err().into_service_error().to_string().contains("unhandled"));
-        sandbox.say("fail PutParameter refuse 1");
-        assert!(put("/a/C").send().await.is_err());
+        for fault in ["cut", "refuse"] {
+            sandbox.say(&format!("fail PutParameter {fault} 1"));
+            assert!(matches!(put("/a/C").send().await, Err(SdkError::DispatchFailure(failure)) if failure.is_io()));
+        }
         let found = ssm.get_parameters_by_path().path("/a").send().await.unwrap();
         let names: Vec<_> = found.parameters().iter().filter_map(|p| p.name()).collect();
         assert_eq!(names, ["/a/B"]);

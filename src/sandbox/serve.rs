@@ -3,9 +3,11 @@
 //! Beside AWS's protocols it has a door of its own for the weather, `POST /_sandbox/set` and `/_sandbox/reset`, which
 //! [`control`] knocks at, and one for each instance's metadata service.
 
+use std::convert::Infallible;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -13,38 +15,87 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Reply, Sandbox, metadata};
 
 /// Larger than any request of AWS's that is modelled here: SQS takes 1 MiB of messages, which JSON's escapes may treble.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
 
+/// For how long the port refuses connections when the weather says so: some attempts of a client fall into it.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// What [`TcpListener::bind`] asks for, too.
+const BACKLOG: u32 = 1024;
+
 /// Serves until `until` is over.
 ///
 /// # Errors
 /// The listener broke.
 pub async fn serve(sandbox: Sandbox, listener: TcpListener, until: impl Future<Output = ()>) -> io::Result<()> {
-    tokio::pin!(until);
+    tokio::select! {
+        broken = listen(&sandbox, listener) => broken.map(|never| match never {}),
+        () = until => Ok(()),
+    }
+}
+
+async fn listen(sandbox: &Sandbox, mut listener: TcpListener) -> io::Result<Infallible> {
+    let (back, mut away) = watch::channel(Instant::now());
     loop {
-        let (stream, _) = tokio::select! {
-            accepted = listener.accept() => accepted?,
-            () = &mut until => return Ok(()),
-        };
-        let sandbox = sandbox.clone();
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let sandbox = sandbox.clone();
-                async move { respond(&sandbox, request).await }
-            });
-            // A client that goes away, or an answer that the weather drops, ends its connection only.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+        tokio::select! {
+            accepted = listener.accept() => {
+                let (stream, _) = accepted?;
+                tokio::spawn(connection(sandbox.clone(), stream, back.clone(), away.clone()));
+            }
+            _ = away.changed() => listener = refuse(listener, &mut away).await?,
+        }
+    }
+}
+
+/// Answers on one connection until its client goes away, the weather breaks it, or nobody is to listen: an idle connection
+/// would carry the client's next attempt past a port that refuses it.
+async fn connection(
+    sandbox: Sandbox,
+    stream: TcpStream,
+    back: watch::Sender<Instant>,
+    mut away: watch::Receiver<Instant>,
+) {
+    let service = service_fn(|request| respond(&sandbox, request, &back));
+    let mut serving = pin!(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = serving.as_mut() => {}
+        _ = away.changed() => {
+            serving.as_mut().graceful_shutdown();
+            let _ = serving.await;
+        }
+    }
+}
+
+/// Until then the kernel refuses every connection to the port, which stays ours: a socket that is bound and does not listen.
+#[expect(clippy::disallowed_methods, reason = "the sandbox is the network here, and this is no wait of spotctl's")]
+async fn refuse(listener: TcpListener, away: &mut watch::Receiver<Instant>) -> io::Result<TcpListener> {
+    let address = listener.local_addr()?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    drop(listener);
+    socket.bind(address)?;
+    loop {
+        let left = away.borrow_and_update().saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return socket.listen(BACKLOG);
+        }
+        tokio::time::sleep(left).await;
     }
 }
 
 /// An error here closes the connection without an answer, which is what a dropped one is.
-async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Response<Answer>, Dropped> {
+async fn respond(
+    sandbox: &Sandbox,
+    request: Request<Incoming>,
+    back: &watch::Sender<Instant>,
+) -> Result<Response<Answer>, Dropped> {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LARGEST_BODY).collect().await else {
         return Ok(text(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than anything that is modelled here"));
@@ -60,14 +111,18 @@ async fn respond(sandbox: &Sandbox, request: Request<Incoming>) -> Result<Respon
     if request.method() == Method::GET && !request.headers().contains_key(http::header::AUTHORIZATION) {
         return Ok(text(StatusCode::OK, "spotctl sandbox: an embedded AWS"));
     }
-    carried(sandbox.respond(&request).await)
+    let reply = sandbox.respond(&request).await;
+    if matches!(reply, Ok(Reply::Refused)) {
+        back.send_replace(Instant::now() + AWAY);
+    }
+    carried(reply)
 }
 
 fn carried(reply: io::Result<Reply>) -> Result<Response<Answer>, Dropped> {
     match reply {
         Ok(Reply::Answer(response)) => Ok(response.map(Answer::whole)),
         Ok(Reply::Truncated(response)) => Ok(response.map(|body| Answer::cut(&body))),
-        Ok(Reply::Dropped) => Err(Dropped),
+        Ok(Reply::Dropped | Reply::Refused) => Err(Dropped),
         Err(error) => Ok(text(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())),
     }
 }
@@ -262,6 +317,22 @@ mod tests {
             assert!(raw(&address, &call("GetCallerIdentity")).await.starts_with("HTTP/1.1 200"));
             control(&format!("http://{address}"), "set", "fail\nGetCallerIdentity\ndrop\n1").await.unwrap();
             assert_eq!(raw(&address, &call("GetCallerIdentity")).await, "");
+            assert!(raw(&address, &call("GetCallerIdentity")).await.starts_with("HTTP/1.1 200"));
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the kernel refuses by the clock of the wall")]
+    async fn a_refused_call_ends_every_idle_connection_and_refuses_new_ones_for_a_while() {
+        served(async |address| {
+            control(&format!("http://{address}"), "set", "fail\nGetCallerIdentity\nrefuse\n1").await.unwrap();
+            let mut idle = TcpStream::connect(&address).await.unwrap();
+            assert_eq!(raw(&address, &call("GetCallerIdentity")).await, "");
+            assert_eq!(idle.read(&mut [0]).await.unwrap(), 0, "it ends");
+            let refused = TcpStream::connect(&address).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+            tokio::time::sleep(AWAY).await;
             assert!(raw(&address, &call("GetCallerIdentity")).await.starts_with("HTTP/1.1 200"));
         })
         .await;

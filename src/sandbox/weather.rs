@@ -35,9 +35,9 @@ Words:
   template-delay 5s               reads and launches know a launch template and its versions, new, changed or gone, only then
   interrupt INSTANCE              AWS gives its two minutes' notice
   fail OPERATION STATUS TIMES     answers HTTP STATUS; throttle instead: as AWS throttles; drop: does it and breaks the
-                                  connection; refuse: breaks it before; truncate: does it and cuts the answer short;
-                                  hold: never answers; hold-after: does it and never answers; [after N] lets N through
-                                  first; fail clear undoes
+                                  connection; cut: breaks it before; refuse: that, and nobody listens for a second;
+                                  truncate: does it and breaks the answer off; hold: never answers; hold-after: does it
+                                  and never answers; [after N] lets N through first; fail clear undoes
   principal KEYID POLICY          requests signed with this access key id are held to the policy, JSON in one word;
                                   principal KEYID none undoes it
   region NAME off|on              the account may not use this region; on: it may
@@ -129,6 +129,8 @@ pub struct Failing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The connection breaks before the call takes effect.
+    Cut,
+    /// The same, and connections are refused for a while: the call's next attempt and every other call meet that.
     Refuse,
     /// The call takes effect and its answer is lost.
     Drop,
@@ -461,6 +463,7 @@ fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str)
         |text: &str| text.parse::<u32>().map_err(|_| WeatherError::Words(format!("`{text}` is not how many times")));
     let fault = match how {
         "drop" => Fault::Drop,
+        "cut" => Fault::Cut,
         "refuse" => Fault::Refuse,
         "truncate" => Fault::Truncate,
         "hold" => Fault::Hold,
@@ -469,7 +472,7 @@ fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str)
         status => match status.parse::<u16>() {
             Ok(status) if (400..600).contains(&status) => Fault::Status(status),
             _ => {
-                const WAYS: &str = "`throttle`, `drop`, `refuse`, `truncate`, `hold` or `hold-after`";
+                const WAYS: &str = "`throttle`, `drop`, `cut`, `refuse`, `truncate`, `hold` or `hold-after`";
                 return Err(WeatherError::Words(format!("`{status}` is not an HTTP status, {WAYS}")));
             }
         },

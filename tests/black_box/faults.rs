@@ -43,12 +43,14 @@ enum Fault {
 /// So often that the attempts at a call without an answer are used up, and the launch's own last some ten seconds.
 const AGAIN: u32 = 6;
 
-const FAULTS: [Fault; 15] = [
+const FAULTS: [Fault; 17] = [
     Fault::Weather("500", 1),
     Fault::Weather("503", AGAIN),
     Fault::Weather("403", 1),
     Fault::Weather("throttle", 1),
     Fault::Weather("throttle", 20),
+    Fault::Weather("cut", AGAIN),
+    Fault::Weather("refuse", 1),
     Fault::Weather("refuse", AGAIN),
     Fault::Weather("drop", 1),
     Fault::Weather("drop", AGAIN),
@@ -120,8 +122,11 @@ fn every_fault_at_every_call_is_mended_by_the_same_command() {
     let met = results.iter().filter(|result| matches!(result, Ok(true))).count();
     let failures: Vec<String> = results.into_iter().filter_map(Result::err).collect();
     println!("{count} of {all} cases, {met} met their fault, {} failed, {:.0?}", failures.len(), began.elapsed());
-    assert!(count > 0, "no case has `{}` in its name", wished.unwrap_or_default());
+    assert!(count > 0, "no case has `{}` in its name", wished.as_deref().unwrap_or_default());
     assert!(failures.is_empty(), "{} of {count}:\n{}", failures.len(), failures.join("\n"));
+    // How often a command looks while it waits differs from run to run, so the last looks of the rehearsal may be missing.
+    let is_sample = wished.is_none_or(|wished| wished == "all");
+    assert!(!is_sample || met * 20 >= count * 19, "only {met} of {count} met their fault");
 }
 
 /// Does the work on as many stages as there are, each with one piece at a time.

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
+use super::faults::census::Census;
 use super::support::{Folder, MINIMAL, Served, python_command};
 
 /// `relay.py`, running before a served sandbox.
@@ -190,11 +191,17 @@ fn credentials_that_expire_in_the_middle_and_cannot_be_renewed_end_with_what_exi
         let environment: Vec<(&str, &str)> =
             environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         aws.weather(&format!("expire KEYONE after {after}"));
+        let before = Census::taken_of(&aws);
         let run = aws.folder.spotctl_with(&["up", "-o", "json"], &environment);
         let document = run.json();
         if run.code() != 0 {
             assert_eq!(run.code(), 5, "after {after}: {run}");
             assert!(document["error"]["hints"].to_string().contains("the credentials have expired"), "{document:#}");
+            assert_eq!(
+                Census::taken_of(&aws).unnamed(&before, &document),
+                Vec::<String>::new(),
+                "after {after}: {run}"
+            );
             named += usize::from(document["error"]["leftovers"].as_array().is_some_and(|left| !left.is_empty()));
         }
         aws.weather("clear");

@@ -1,7 +1,6 @@
 //! Several at once, answers lost, processes killed: one worker.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::process::Stdio;
 
 use super::faults::census::Census;
@@ -252,7 +251,7 @@ fn run_at_once((before, commands, hidden, live, codes): &Race) {
     aws.folder.write(".env", "A=1\nB=1\n");
     aws.folder.write("other.env", "A=2\nC=2\n");
     aws.weather("profile-delay 0s");
-    let census = || Census::of(&fs::read_to_string(aws.state()).expect("the sandbox's state"));
+    let census = || Census::taken_of(&aws);
     let words = |command: &'static str| command.split(' ').collect::<Vec<_>>();
     if !before.is_empty() {
         aws.spotctl(&words(before)).exits(0);

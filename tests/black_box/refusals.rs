@@ -137,7 +137,7 @@ fn an_aws_that_is_not_there_is_exit_1_and_says_so() {
 #[test]
 fn a_lost_connection_in_the_middle_names_what_exists() {
     let aws = Served::with(MINIMAL);
-    aws.weather("fail CreateLaunchTemplate refuse 99");
+    aws.weather("fail CreateLaunchTemplate cut 99");
     let document = aws.spotctl(&["up", "-o", "json"]).exits(1).json();
     let left = column(&document["error"], "leftovers", "kind");
     assert!(left.contains(&"security group".to_owned()) && left.contains(&"role".to_owned()), "{document:#}");

@@ -35,7 +35,7 @@ async fn whoever_was_faster_is_shown_and_not_doubled() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_did_not_come_about_is_a_failure_that_says_so() {
     let sandbox = Sandbox::in_memory();
-    sandbox.say("fail RequestServiceQuotaIncrease refuse 99");
+    sandbox.say("fail RequestServiceQuotaIncrease cut 99");
     let cloud = cloud(&sandbox);
     let error = file(&cloud, p5(), 16, &[]).await.unwrap_err();
     assert!(error.message.contains("asking for 16 vCPUs of L-C4BD4855"), "{}", error.message);

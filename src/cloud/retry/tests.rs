@@ -31,6 +31,7 @@ async fn each_trouble_has_its_patience() {
         ("fail DescribeVpcs 429 99", 40, false, 200),
         ("fail DescribeVpcs 500 7", 8, true, 15),
         ("fail DescribeVpcs 500 99", 8, false, 15),
+        ("fail DescribeVpcs cut 5", 6, true, 15),
         ("fail DescribeVpcs refuse 5", 6, true, 15),
         ("fail DescribeVpcs drop 99", 6, false, 15),
         ("fail DescribeVpcs 403 99", 1, false, 1),

@@ -70,7 +70,7 @@ impl Worker {
             Reply::Answer(response) => {
                 Some((response.status().as_u16(), String::from_utf8(response.body().to_vec()).unwrap()))
             }
-            Reply::Dropped | Reply::Truncated(_) => None,
+            Reply::Dropped | Reply::Refused | Reply::Truncated(_) => None,
         }
     }
 

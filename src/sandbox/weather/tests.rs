@@ -35,12 +35,12 @@ fn a_fault_lets_some_through_strikes_and_is_over() {
 #[test]
 fn faults_of_one_operation_count_its_calls_each_for_itself() {
     let mut world = World::default();
-    for text in ["fail RunInstances refuse 1 after 3", "fail RunInstances drop 1 after 1", "fail * 503 1 after 2"] {
+    for text in ["fail RunInstances cut 1 after 3", "fail RunInstances drop 1 after 1", "fail * 503 1 after 2"] {
         say(&mut world, text).unwrap();
     }
     let weather = &mut world.weather;
     let struck: Vec<_> = (0..5).map(|_| weather.strike("RunInstances")).collect();
-    assert_eq!(struck, [None, Some(Fault::Drop), Some(Fault::Status(503)), Some(Fault::Refuse), None]);
+    assert_eq!(struck, [None, Some(Fault::Drop), Some(Fault::Status(503)), Some(Fault::Cut), None]);
 }
 
 #[test]
@@ -49,6 +49,7 @@ fn each_way_to_fail_has_its_word() {
         ("500", Fault::Status(500)),
         ("throttle", Fault::Throttle),
         ("drop", Fault::Drop),
+        ("cut", Fault::Cut),
         ("refuse", Fault::Refuse),
         ("truncate", Fault::Truncate),
         ("hold", Fault::Hold),

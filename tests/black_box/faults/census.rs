@@ -1,10 +1,13 @@
 //! What AWS holds, read from the sandbox's state: comparable between two runs, and by name for what a run left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::sync::LazyLock;
 
 use regex::Regex;
 use serde_json::{Value, json};
+
+use super::super::support::Served;
 
 /// One account and region.
 pub(crate) struct Census {
@@ -20,7 +23,12 @@ pub(crate) struct Census {
 static ID: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\b(sg|subnet|vpc|lt|i)-[0-9a-f]{17}\b").expect("a pattern"));
 
 impl Census {
-    pub(crate) fn of(state: &str) -> Self {
+    /// What a served sandbox holds now.
+    pub(crate) fn taken_of(aws: &Served) -> Self {
+        Self::of(&fs::read_to_string(aws.state()).expect("the sandbox's state"))
+    }
+
+    pub(super) fn of(state: &str) -> Self {
         let state: Value = serde_json::from_str(state).expect("the sandbox's state");
         let region = &state["regions"]["us-east-1"];
         let ec2 = &region["ec2"];
@@ -105,7 +113,7 @@ impl Census {
     }
 
     /// What was not there before, and what the document of the run that left it does not name.
-    pub(super) fn unnamed(&self, before: &Self, document: &Value) -> Vec<String> {
+    pub(crate) fn unnamed(&self, before: &Self, document: &Value) -> Vec<String> {
         let leftovers = document["error"]["leftovers"].as_array().into_iter().flatten();
         let workers = document["workers"].as_array().into_iter().flatten();
         let named: BTreeSet<&str> =

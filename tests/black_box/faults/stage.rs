@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -136,7 +136,7 @@ impl Stage {
     /// The sandbox's own door.
     fn door(&self, method: &str, verb: &str, body: &str) -> String {
         let address = self.0.endpoint.strip_prefix("http://").expect("an address");
-        let mut stream = TcpStream::connect(address).expect("the sandbox");
+        let mut stream = connect(address);
         let length = body.len();
         let head = format!("{method} /_sandbox/{verb} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
         write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").expect("asking the sandbox");
@@ -145,6 +145,20 @@ impl Stage {
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
         assert!(head.starts_with("HTTP/1.1 200"), "{verb} {body}: {answer}");
         body.to_owned()
+    }
+}
+
+/// Connects to the sandbox, which refuses for a second or a few where the case's fault says so.
+#[expect(clippy::disallowed_methods, reason = "another process is waited for, in a thread that does nothing else")]
+fn connect(address: &str) -> TcpStream {
+    let began = Instant::now();
+    loop {
+        match TcpStream::connect(address) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused && began.elapsed() < PATIENCE => {
+                thread::sleep(Duration::from_millis(50));
+            }
+            stream => return stream.expect("the sandbox"),
+        }
     }
 }
 
