@@ -121,7 +121,10 @@ impl Cloud {
         /// The builder of a service's client, with the policy.
         macro_rules! by_policy {
             ($service:ident) => {
-                $service::config::Builder::from(config).interceptor(policy.clone()).retry_partition(partition.clone())
+                $service::config::Builder::from(config)
+                    .interceptor(policy.clone())
+                    .retry_classifier(retry::Busy)
+                    .retry_partition(partition.clone())
             };
         }
         /// The client itself.

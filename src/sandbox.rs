@@ -163,6 +163,7 @@ impl Sandbox {
                 Some(Fault::Refuse) => Some(Reply::Refused),
                 Some(Fault::Status(status)) => Some(Reply::Answer(route::fault(request, status))),
                 Some(Fault::Throttle) => Some(Reply::Answer(route::throttling(request))),
+                Some(Fault::Busy) => Some(Reply::Answer(route::busy(request))),
                 Some(Fault::Drop) => {
                     let _ = route::answer(world, request, now);
                     Some(Reply::Dropped)

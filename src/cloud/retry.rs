@@ -2,13 +2,14 @@
 //!
 //! | what | attempts | pause before the next: none up to | at most |
 //! |---|---|---|---|
-//! | throttled (by AWS's codes, HTTP 429), or HTTP 503 | 40 | 0.5 s, doubling | 5 s |
+//! | throttled (by AWS's codes, HTTP 429), HTTP 503, or another call changes the same thing ([`Busy`]) | 40 | 0.5 s, doubling | 5 s |
 //! | AWS failed (HTTP 5xx) | 8 | 0.1 s, doubling | 2 s |
 //! | no answer: refused, reset, cut short, timed out | 6 | 0.2 s, doubling | 5 s |
 //! | refused: permission, parameters, capacity, a certificate | 1 | | |
 //! | a launch, by [`crate::decide::refusal`]'s table | until [`super::poll::LAUNCH`] ends | 0.5 s, by half more | 5 s |
 //! | `HEAD` of a bucket ([`super::bucket`]) | 1 | | |
 //!
+//! Each trouble has its own attempts: a call that was throttled ten times and then lost has five left for lost answers.
 //! Every pause is drawn evenly from nothing to its longest (full jitter), so that runs that were throttled together do not
 //! come back together. Nothing is asked again once the command's deadline is over, and none of it outlives that by more than
 //! [`MOMENT`]: `--timeout` of `up`, `down` and `destroy` counts from their beginning, retries and waits included.
@@ -20,6 +21,7 @@
 //! The launch has a loop of its own, in `resource::worker::launch`, because EC2 answers "no capacity" as HTTP 500, which the
 //! SDK's strategy would repeat in silence. A new instance profile takes up to minutes and is waited for there.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -27,21 +29,24 @@ use aws_config::retry::RetryConfig;
 use aws_smithy_runtime::client::retries::classifiers::run_classifiers_on_ctx;
 use aws_smithy_runtime::client::retries::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::box_error::BoxError;
-use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::context::{FinalizerInterceptorContextRef, InterceptorContext};
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
-use aws_smithy_runtime_api::client::retries::classifiers::{RetryAction, RetryReason};
+use aws_smithy_runtime_api::client::retries::classifiers::{
+    ClassifyRetry, RetryAction, RetryClassifierPriority, RetryReason,
+};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use aws_smithy_types::retry::ErrorKind;
 use tokio::time::Instant;
 
+use crate::decide::classify::is_busy;
 use crate::error::{Error, Kind, Result};
 
 /// How much longer than its deadline a command may take, to say what it knows.
 pub const MOMENT: Duration = Duration::from_secs(2);
 
 /// What stood in the way of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
     /// Too many calls, or AWS has no room for them now.
     Throttled,
@@ -80,11 +85,12 @@ impl Trouble {
 }
 
 impl Patience {
-    /// As the SDK reads it; `left` is what the deadline leaves.
-    fn config(self, left: Option<Duration>) -> RetryConfig {
+    /// As the SDK reads it, which counts every attempt, so those that met `other` trouble come on top; `left` is what the
+    /// deadline leaves.
+    fn config(self, other: u32, left: Option<Duration>) -> RetryConfig {
         let is_over = left.is_some_and(|left| left.is_zero());
         RetryConfig::standard()
-            .with_max_attempts(if is_over { 1 } else { self.attempts })
+            .with_max_attempts(if is_over { 1 } else { self.attempts + other })
             .with_initial_backoff(self.first)
             .with_max_backoff(left.map_or(self.slowest, |left| self.slowest.min(left)))
     }
@@ -92,7 +98,7 @@ impl Patience {
 
 /// For calls that [`Policy`] does not see: those that fetch credentials.
 pub(super) fn base() -> RetryConfig {
-    Trouble::NoAnswer.patience().config(None)
+    Trouble::NoAnswer.patience().config(0, None)
 }
 
 /// No quota of retries; see above.
@@ -176,6 +182,36 @@ pub(crate) mod seed {
     }
 }
 
+/// How often one call has met each trouble so far.
+#[derive(Debug, Clone, Default)]
+struct Met(BTreeMap<Trouble, u32>);
+
+impl Storable for Met {
+    type Storer = StoreReplace<Self>;
+}
+
+/// What the SDK's own classifiers take for final, and what is over in a moment: another call is changing the same thing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Busy;
+
+impl ClassifyRetry for Busy {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        // The error is of each operation's own type; its code stands in the answer, in XML and JSON alike a word by itself.
+        let answer = context.response().filter(|answer| answer.status().is_client_error());
+        let text = answer.and_then(|answer| std::str::from_utf8(answer.body().bytes()?).ok()).unwrap_or_default();
+        let is_busy = text.split(|mark: char| !mark.is_ascii_alphanumeric()).any(is_busy);
+        if is_busy { RetryAction::throttling_error() } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "another call changes the same"
+    }
+
+    fn priority(&self) -> RetryClassifierPriority {
+        RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
+    }
+}
+
 /// Tells the SDK's strategy after each attempt how to go on.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Policy(pub(super) Deadline);
@@ -195,8 +231,13 @@ impl Intercept for Policy {
         let action = run_classifiers_on_ctx(components.retry_classifiers(), context.inner());
         if let RetryAction::RetryIndicated(RetryReason::RetryableError { kind, .. }) = action {
             let status = context.response().map(|response| response.status().as_u16());
-            let patience = Trouble::of(kind, status).patience();
-            config.interceptor_state().store_put(patience.config(self.0.left()));
+            let trouble = Trouble::of(kind, status);
+            let mut met = config.load::<Met>().cloned().unwrap_or_default();
+            *met.0.entry(trouble).or_default() += 1;
+            let other = met.0.iter().filter(|(kind, _)| **kind != trouble).map(|(_, times)| times).sum();
+            let state = config.interceptor_state();
+            state.store_put(trouble.patience().config(other, self.0.left()));
+            state.store_put(met);
         }
         Ok(())
     }

@@ -101,10 +101,8 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         | "ThrottlingException"
         | "ThrottledException"
         | "TooManyRequestsException"
-        | "TooManyUpdates"
-        | "SlowDown"
-        | "EntityTemporarilyUnmodifiable"
-        | "ConcurrentModification" => Class::Throttled,
+        | "SlowDown" => Class::Throttled,
+        _ if is_busy(code) => Class::Throttled,
         "UnauthorizedOperation"
         | "AccessDenied"
         | "AccessDeniedException"
@@ -144,6 +142,16 @@ pub fn classify(code: &str, message: &str, status: u16) -> Class {
         _ if status >= 500 => Class::Server,
         _ => Class::Other,
     }
+}
+
+/// Whether another call is changing the same thing at this moment: Parameter Store, IAM (two codes) and EC2 say it in their own
+/// way, as a client's error that the SDK does not repeat.
+#[must_use]
+pub fn is_busy(code: &str) -> bool {
+    matches!(
+        code,
+        "TooManyUpdates" | "ConcurrentModification" | "EntityTemporarilyUnmodifiable" | "ConcurrentTagAccess"
+    )
 }
 
 /// Whether the credentials are good and these permissions are what is missing: no other credentials would be found by

@@ -269,6 +269,19 @@ pub fn throttling(request: &Request<Bytes>) -> Response<Bytes> {
     failure(service, &throttled(service), WEATHERS_ID)
 }
 
+/// Another call changes the same at this moment, as the service says it; one that never does throttles.
+#[must_use]
+pub fn busy(request: &Request<Bytes>) -> Response<Bytes> {
+    let service = service(request);
+    let error = match service {
+        Service::Ec2 => AwsError::new("ConcurrentTagAccess", "Another request changes the tags of this resource."),
+        Service::Iam => AwsError::new("ConcurrentModification", "Multiple requests to change this object.").status(409),
+        Service::Ssm => AwsError::new("TooManyUpdates", ""),
+        _ => throttled(service),
+    };
+    failure(service, &error, WEATHERS_ID)
+}
+
 /// The request id of what the weather answers.
 const WEATHERS_ID: &str = "00000000-0000-4000-8000-00000000fa11";
 

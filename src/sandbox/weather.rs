@@ -34,10 +34,11 @@ Words:
   profile-delay 8s                EC2 knows a new instance profile only then
   template-delay 5s               reads and launches know a launch template and its versions, new, changed or gone, only then
   interrupt INSTANCE              AWS gives its two minutes' notice
-  fail OPERATION STATUS TIMES     answers HTTP STATUS; throttle instead: as AWS throttles; drop: does it and breaks the
-                                  connection; cut: breaks it before; refuse: that, and nobody listens for a second;
-                                  truncate: does it and breaks the answer off; hold: never answers; hold-after: does it
-                                  and never answers; [after N] lets N through first; fail clear undoes
+  fail OPERATION STATUS TIMES     answers HTTP STATUS; throttle instead: as AWS throttles; busy: as when another call
+                                  changes the same; drop: does it and breaks the connection; cut: breaks it before;
+                                  refuse: that, and nobody listens for a second; truncate: does it and breaks the answer
+                                  off; hold: never answers; hold-after: does it and never answers; [after N] lets N
+                                  through first; fail clear undoes
   principal KEYID POLICY          requests signed with this access key id are held to the policy, JSON in one word;
                                   principal KEYID none undoes it
   region NAME off|on              the account may not use this region; on: it may
@@ -142,6 +143,8 @@ pub enum Fault {
     HoldAfter,
     /// AWS says that there are too many calls, with the service's own code and status.
     Throttle,
+    /// AWS says that another call changes the same thing at this moment, with the service's own code and status.
+    Busy,
     /// AWS answers with this HTTP status and does nothing.
     Status(u16),
 }
@@ -469,10 +472,11 @@ fn fail(world: &mut World, operation: &str, how: &str, times: &str, after: &str)
         "hold" => Fault::Hold,
         "hold-after" => Fault::HoldAfter,
         "throttle" => Fault::Throttle,
+        "busy" => Fault::Busy,
         status => match status.parse::<u16>() {
             Ok(status) if (400..600).contains(&status) => Fault::Status(status),
             _ => {
-                const WAYS: &str = "`throttle`, `drop`, `cut`, `refuse`, `truncate`, `hold` or `hold-after`";
+                const WAYS: &str = "`throttle`, `busy`, `drop`, `cut`, `refuse`, `truncate`, `hold` or `hold-after`";
                 return Err(WeatherError::Words(format!("`{status}` is not an HTTP status, {WAYS}")));
             }
         },

@@ -381,13 +381,13 @@ def conditions(options, tools, results, load):
 INTRODUCTION = """\
 # Speed, beside the AWS CLI, boto3 and Terraform
 
-Every tool does the same jobs on the same served sandbox, on one machine in one run. The latency is the sandbox's, for each call; connections are on the loopback and without TLS,
-whose handshakes with the real AWS cost the AWS CLI most, which opens a connection for each call. Sequential round
-trips are the slope of the wall time over the latency (least squares over the fastest run at each latency, since other
-load only adds; the one at 2 s is there for this alone); a new instance profile is visible at once (`profile-delay
-0s`), nothing is throttled. CPU is of the client with all its children, peak memory of its largest process (less than some
-20 MB would be shown as these). Ten parameters fill a page, after which AWS must be asked for another: `up` reads them in one
-round trip more than the marks below count.
+Every tool does the same jobs on the same served sandbox, on one machine in one run. The latency is the sandbox's, for
+each call; connections are on the loopback and without TLS, whose handshakes with the real AWS cost the AWS CLI most,
+which opens a connection for each call. Sequential round trips are the slope of the wall time over the latency (least
+squares over the fastest run at each latency, since other load only adds; the one at 2 s is there for this alone); a new
+instance profile is visible at once (`profile-delay 0s`), nothing is throttled. CPU is of the client with all its
+children, peak memory of its largest process (less than some 20 MB would be shown as these). Ten parameters fill a page,
+after which AWS must be asked for another: `up` reads them in one round trip more than the marks below count.
 
 What differs in the job: spotctl ranks every GPU type in every zone by price, looks at the quotas first, makes a twin
 of the template, and lists resources in `status`; the others take a fixed type in a fixed zone and do none of that.

@@ -43,12 +43,13 @@ enum Fault {
 /// So often that the attempts at a call without an answer are used up, and the launch's own last some ten seconds.
 const AGAIN: u32 = 6;
 
-const FAULTS: [Fault; 17] = [
+const FAULTS: [Fault; 18] = [
     Fault::Weather("500", 1),
     Fault::Weather("503", AGAIN),
     Fault::Weather("403", 1),
     Fault::Weather("throttle", 1),
     Fault::Weather("throttle", 20),
+    Fault::Weather("busy", AGAIN),
     Fault::Weather("cut", AGAIN),
     Fault::Weather("refuse", 1),
     Fault::Weather("refuse", AGAIN),

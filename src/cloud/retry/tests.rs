@@ -34,12 +34,46 @@ async fn each_trouble_has_its_patience() {
         ("fail DescribeVpcs cut 5", 6, true, 15),
         ("fail DescribeVpcs refuse 5", 6, true, 15),
         ("fail DescribeVpcs drop 99", 6, false, 15),
+        ("fail DescribeVpcs busy 20", 21, true, 100),
         ("fail DescribeVpcs 403 99", 1, false, 1),
         ("fail DescribeVpcs 400 99", 1, false, 1),
     ] {
         let (made, succeeded, took) = asked(weather, None).await;
         assert_eq!((made, succeeded), (attempts, is_ok), "{weather}");
         assert!(took <= Duration::from_secs(at_most), "{weather}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_trouble_has_attempts_of_its_own_however_they_are_mixed() {
+    let (sandbox, cloud) = cloud("fail DescribeVpcs 429 10");
+    sandbox.say("fail DescribeVpcs 500 7 after 10");
+    sandbox.say("fail DescribeVpcs cut 5 after 17");
+    assert!(cloud.ec2.describe_vpcs().send().await.is_ok());
+    assert_eq!(sandbox.calls().unwrap()["DescribeVpcs"], 10 + 7 + 5 + 1);
+    sandbox.say("fail DescribeVpcs 429 10");
+    sandbox.say("fail DescribeVpcs cut 6 after 10");
+    assert!(cloud.ec2.describe_vpcs().send().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_call_that_changes_the_same_is_waited_for_in_every_service() {
+    let (sandbox, cloud) = cloud("clear");
+    for operation in ["PutParameter", "CreateRole", "CreateTags"] {
+        sandbox.say(&format!("fail {operation} busy 3"));
+    }
+    let kind = aws_sdk_ssm::types::ParameterType::String;
+    assert!(cloud.ssm.put_parameter().name("/a").value("1").r#type(kind).send().await.is_ok());
+    let trust = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+        "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}}"#;
+    let role = cloud.iam.create_role().role_name("r").assume_role_policy_document(trust);
+    assert!(role.send().await.is_ok());
+    let tag = aws_sdk_ec2::types::Tag::builder().key("a").value("b").build();
+    let group = cloud.ec2.create_security_group().group_name("g").description("g").send().await.unwrap();
+    let tags = cloud.ec2.create_tags().resources(group.group_id().unwrap()).tags(tag);
+    assert!(tags.send().await.is_ok());
+    for operation in ["PutParameter", "CreateRole", "CreateTags"] {
+        assert_eq!(sandbox.calls().unwrap()[operation], 4, "{operation}");
     }
 }
 

@@ -48,6 +48,7 @@ fn each_way_to_fail_has_its_word() {
     for (word, fault) in [
         ("500", Fault::Status(500)),
         ("throttle", Fault::Throttle),
+        ("busy", Fault::Busy),
         ("drop", Fault::Drop),
         ("cut", Fault::Cut),
         ("refuse", Fault::Refuse),
