@@ -1,6 +1,6 @@
 //! What every verb that needs the file begins with: file, `.env`, settings, clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -72,7 +72,12 @@ impl Context {
             for left in worker::end_abandoned(&self.cloud, &mut observed.workers).await? {
                 self.ui.warn(&format!("{left} was marked as ended, by a command that did not end it; it is ended now"));
             }
-            end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await
+            end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await?;
+            // A run that plans anew has launched these a moment ago: they hold their slots before they show themselves.
+            let shown: BTreeSet<String> = observed.workers.iter().map(|worker| worker.id.clone()).collect();
+            let launched = self.journal.workers().into_iter().map(|(worker, _)| worker);
+            observed.workers.extend(launched.filter(|worker| !shown.contains(&worker.id)));
+            Ok(())
         };
         self.plan_after(wants, trust, mend).await
     }

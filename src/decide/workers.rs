@@ -139,26 +139,26 @@ impl Worker {
 pub struct Slot {
     /// Counted from 0.
     pub number: u32,
-    /// The generation of whoever drains there or shuts down, 0 where nobody does. Its client token means that one yet, so the
-    /// next worker is of a later generation.
-    pub drained: u64,
+    /// The latest generation that has left it, 0 where none has as far as EC2 shows: whoever drains there, shuts down or is
+    /// gone. Its client token means that one yet, so the next worker is of a later generation.
+    pub left: u64,
 }
 
 /// Slots to fill so that `count` workers live; those that no spotctl launched count too, and nobody is ever ended. One that
 /// drains does not hold its slot: of two `up`s the one that sees it draining and the one that sees it gone fill the same
-/// slot, in one pool with the same token, and else [`duplicates`] ends one.
+/// slot, in one pool with the same token, and else [`duplicates`] ends one. Which pool that is may differ from the one that
+/// it left, so both have to count it, however far its end has come.
 #[must_use]
 pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<Slot> {
     let counting = || workers.iter().filter(|worker| worker.counts());
     let held: BTreeSet<u32> = counting().filter_map(|worker| worker.slot).collect();
     let have = u32::try_from(counting().count()).unwrap_or(u32::MAX);
-    let drained = |number: u32| {
-        let is_there = |worker: &&Worker| worker.state != State::Terminated && worker.slot == Some(number);
-        let draining = workers.iter().filter(is_there);
-        draining.map(|worker| worker.generation.unwrap_or(1)).max().unwrap_or_default()
+    let left = |number: u32| {
+        let there = workers.iter().filter(|worker| worker.slot == Some(number));
+        there.map(|worker| worker.generation.unwrap_or(1)).max().unwrap_or_default()
     };
     let free = (0..).filter(|number| !held.contains(number)).take(count.saturating_sub(have) as usize);
-    free.map(|number| Slot { number, drained: drained(number) }).collect()
+    free.map(|number| Slot { number, left: left(number) }).collect()
 }
 
 /// Workers of one slot that count but the first: the later (launch time, then id) is the one too many, so that work under
@@ -311,15 +311,19 @@ pub(crate) mod tests {
         let mut draining = worker("i-1", State::Running, Some(0), 0);
         draining.phase = Some("draining:idle".to_owned());
         draining.generation = Some(4);
-        assert_eq!(slots_to_fill(&[draining.clone()], 1), [Slot { number: 0, drained: 4 }]);
+        assert_eq!(slots_to_fill(&[draining.clone()], 1), [Slot { number: 0, left: 4 }]);
         let next = worker("i-2", State::Pending, Some(0), 9);
         assert_eq!(duplicates(&[draining.clone(), next.clone()]), Vec::<&Worker>::new(), "the next one stays");
         let workers = [draining.clone(), next];
-        assert_eq!(slots_to_fill(&workers, 2), [Slot { number: 1, drained: 0 }]);
+        assert_eq!(slots_to_fill(&workers, 2), [Slot { number: 1, left: 0 }]);
         draining.state = State::ShuttingDown;
-        assert_eq!(slots_to_fill(&[draining.clone()], 1), [Slot { number: 0, drained: 4 }]);
+        assert_eq!(slots_to_fill(&[draining.clone()], 1), [Slot { number: 0, left: 4 }]);
         draining.state = State::Terminated;
-        assert_eq!(slots_to_fill(&[draining], 1), [Slot { number: 0, drained: 0 }], "AWS says so itself");
+        assert_eq!(
+            slots_to_fill(&[draining], 1),
+            [Slot { number: 0, left: 4 }],
+            "as who saw it shut down a moment ago"
+        );
     }
 
     #[test]

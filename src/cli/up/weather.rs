@@ -62,6 +62,20 @@ async fn a_profile_that_ec2_knows_after_two_minutes_only_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_run_has_launched_holds_its_slot_when_it_plans_anew_before_it_shows_itself() {
+    let sandbox = sandbox(&["visibility 2m"]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    let first = up(&context, &["--wait", "launched"]).await.unwrap().workers;
+    let launches = sandbox.calls().unwrap()["RunInstances"];
+    // The next pool's token is another one: only the run itself knows that its slot is held.
+    sandbox.say(&format!("dry g4dn.xlarge {}", first[0].zone));
+    // What `work` does when another run has changed the foundation meanwhile.
+    let again = up(&context, &["--wait", "launched"]).await.unwrap().workers;
+    assert_eq!((again.len(), &again[0].id), (1, &first[0].id));
+    assert_eq!(sandbox.calls().unwrap()["RunInstances"], launches);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_profile_that_ec2_does_not_know_in_time_ends_with_what_exists_and_the_same_command_goes_on() {
     let sandbox = sandbox(&["profile-delay 2m"]);
     let context = context_of(&sandbox, "us-east-1", FILE);

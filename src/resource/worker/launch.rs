@@ -215,7 +215,7 @@ async fn attempt(
     const ROUNDS: u32 = 20;
     let doing = format!("launching {} in {}", offer.instance_type, offer.zone);
     for _ in 0..ROUNDS {
-        let round = generation.get().max(slot.drained + 1);
+        let round = generation.get().max(slot.left + 1);
         let token = TokenOf {
             template_id: &order.template_for(offer.market).id,
             slot: slot.number,
@@ -229,7 +229,11 @@ async fn attempt(
         let pace = poll::LAUNCH.within(cloud.deadline.left());
         let answer = poll::again(pace, async || match send(cloud, order, offer, (slot.number, round), &token).await {
             Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
-            Err(Answer::Broken(error)) => Err(error),
+            Err(Answer::Broken(error)) => {
+                // It did take effect, and what it made has no name here.
+                is_lost.set(true);
+                Err(error)
+            }
             Err(Answer::Refused(failure)) => match after(failure.class, order.is_fresh) {
                 Next::SameAgain => {
                     is_lost.set(is_lost.get() || failure.class.is_ambiguous());
