@@ -34,11 +34,13 @@ use crate::resource::{
 use crate::spec::{Spec, Usd};
 use crate::ui::{Ui, Waiting};
 
+mod destroy;
 mod down;
 pub mod increase;
 mod reap;
 
-pub use down::{Down, Downed, destroy, down};
+pub use destroy::destroy;
+pub use down::{Down, Downed, down};
 pub use reap::reap;
 
 /// What an `apply` or `up` works with.

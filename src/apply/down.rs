@@ -1,19 +1,18 @@
-//! `down` and `destroy`: ends workers, then removes the foundation.
+//! `down`: ends workers, and waits until they are gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::destroy::Standing;
 use crate::cloud::{Cloud, poll};
 use crate::decide::cost::Ledger;
-use crate::decide::names;
 use crate::decide::phase::{BY_DOWN, LastWord};
 use crate::decide::workers::{State, Worker};
 use crate::error::{Error, Leftover, Result};
-use crate::journal::Journal;
 use crate::market;
-use crate::resource::{Action, Change, Kind, launch_template, launchers, parameters, role, security_group, worker};
+use crate::resource::{Kind, launch_template, worker};
 use crate::spec::WorkerName;
 use crate::ui::Ui;
 
@@ -50,11 +49,17 @@ pub struct Downed {
 /// An id that is not this stack's; a call's failure; the time ran out.
 pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) -> Result<()> {
     let Down { stack, only, .. } = order;
-    let (mut workers, templates, requests) = futures::try_join!(
+    // What is to go after them, so that whoever ends before that can say what is left.
+    let rest = async { if order.template_stays { None } else { Some(Standing::glimpse(cloud, stack).await) } };
+    let (workers, templates, requests, rest) = futures::join!(
         worker::observe(cloud, stack),
         launch_template::observe(cloud, stack),
-        worker::open_requests(cloud, stack, &[])
-    )?;
+        worker::open_requests(cloud, stack, &[]),
+        rest
+    );
+    let rest = rest.map(|rest| rest.with(templates.as_ref().ok()).leftovers(cloud, stack));
+    done.seen.extend(rest.into_iter().flatten());
+    let (mut workers, templates, requests) = (workers?, templates?, requests?);
     let template = templates.spot.filter(launch_template::Observed::is_ours);
     // `destroy` looks for that itself, when nothing can be launched any more.
     if !any_lives(&workers) && order.limit.is_some() && order.template_stays && template.is_some() {
@@ -141,7 +146,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
 }
 
 /// An `up` that was killed a moment ago may have launched what no read shows yet.
-async fn look_for_unseen(cloud: &Cloud, stack: &WorkerName, workers: &mut Vec<Worker>) -> Result<()> {
+pub(super) async fn look_for_unseen(cloud: &Cloud, stack: &WorkerName, workers: &mut Vec<Worker>) -> Result<()> {
     let look = poll::poll(poll::UNSEEN, async || {
         *workers = worker::observe(cloud, stack).await?;
         Ok::<_, Error>(if any_lives(workers) { poll::Look::Done(()) } else { poll::Look::Again })
@@ -179,102 +184,4 @@ async fn wait_until_gone(
     .await
     .map_err(|error| error.hint(format!("AWS goes on ending them; look: spotctl status --name {stack}")))?;
     Ok(seen)
-}
-
-/// Removes everything the stack made. Workers were told to end `before`, by [`down`]; those that it did not see are ended here.
-/// What was removed is in the journal.
-///
-/// # Errors
-/// The first failure, after everything under way has ended.
-pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, before: &mut Downed) -> Result<()> {
-    let (groups, role, templates, names) = futures::try_join!(
-        security_group::observe(cloud, stack),
-        role::observe(cloud, stack),
-        launch_template::observe(cloud, stack),
-        parameters::owned_names(cloud, stack)
-    )?;
-    let deletion = |kind: Kind, name: &str, id: Option<&str>| {
-        Change::new(kind, name, Action::Delete, "").id(id.map(str::to_owned))
-    };
-    let deleted = |kind: Kind, name: &str, id: Option<&str>| journal.changed(deletion(kind, name, id));
-    let ours = |found: Option<launch_template::Observed>| found.filter(launch_template::Observed::is_ours);
-    let (spot, twin) = (ours(templates.spot), ours(templates.any_market));
-    let (groups, kinds) = (security_group::owned(&groups), role::owned(&role));
-    let is_there = spot.is_some() || !groups.is_empty() || !kinds.is_empty() || !names.is_empty();
-    let seen_groups = groups.iter().map(|group| deletion(Kind::SecurityGroup, &names::base(stack), Some(&group.id)));
-    let role_name = names::role(stack, &cloud.region);
-    let seen_role = kinds.iter().map(|kind| deletion(*kind, &role_name, None));
-    let seen_templates =
-        spot.iter().chain(&twin).map(|found| deletion(Kind::LaunchTemplate, &found.id, Some(&found.id)));
-    let seen_values = names.iter().map(|name| deletion(Kind::Parameter, name, None));
-    let seen = seen_groups.chain(seen_role).chain(seen_templates).chain(seen_values);
-    before.seen.extend(seen.map(|change| change.leftover()));
-    let one = async |found: Option<&launch_template::Observed>| {
-        let Some(found) = found else { return Ok(()) };
-        launch_template::destroy(cloud, &found.id).await?;
-        deleted(Kind::LaunchTemplate, &found.id, Some(&found.id));
-        Ok::<_, Error>(())
-    };
-    let tagged = spot.as_ref().and_then(|found| found.launchers.as_deref());
-    let with_launchers = async {
-        // Before the template, whose tag says whom the leave was given to.
-        for name in launchers::destroy(cloud, stack, tagged).await? {
-            deleted(Kind::RolePolicy, &name, None);
-        }
-        one(spot.as_ref()).await?;
-        // An `up` beside this one may have given it again before the template went.
-        launchers::destroy(cloud, stack, tagged).await.map(drop)
-    };
-    let groups = async {
-        for group in groups {
-            // The one that holds it back may have been launched just before the template went, and show itself only now.
-            let end_late = async || {
-                let workers = worker::observe(cloud, stack).await?;
-                end(cloud, &workers, journal).await.map(drop)
-            };
-            security_group::destroy(cloud, group, end_late).await?;
-            deleted(Kind::SecurityGroup, &names::base(stack), Some(&group.id));
-        }
-        Ok::<_, Error>(())
-    };
-    let role_gone = async {
-        role::destroy(cloud, stack, &role).await?;
-        for kind in &kinds {
-            deleted(*kind, &role_name, None);
-        }
-        Ok::<_, Error>(())
-    };
-    let values = async {
-        let names: Vec<String> = names.into_iter().collect();
-        parameters::delete(cloud, &names, |name| deleted(Kind::Parameter, name, None)).await
-    };
-    // Nobody can launch from the templates any more; what was launched until now is ended before its role goes.
-    let (with_launchers, without) = futures::join!(with_launchers, one(twin.as_ref()));
-    with_launchers.and(without)?;
-    let late = async {
-        let mut workers = Vec::new();
-        if is_there && before.terminated.is_empty() {
-            look_for_unseen(cloud, stack, &mut workers).await?;
-        } else {
-            workers = worker::observe(cloud, stack).await?;
-        }
-        let late = end(cloud, &workers, journal).await?;
-        if late.is_empty() { Ok(()) } else { worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await }
-    };
-    let (late, values) = futures::join!(late, values);
-    late?;
-    let (groups, role_gone) = futures::join!(groups, role_gone);
-    groups.and(role_gone).and(values)
-}
-
-/// Ends those that have not ended yet, since they show themselves only now, and answers them.
-async fn end(cloud: &Cloud, workers: &[Worker], journal: &Journal) -> Result<BTreeSet<String>> {
-    let late = workers.iter().filter(|found| !found.state.is_over());
-    let late: Vec<&str> = late.map(|found| found.id.as_str()).collect();
-    if !late.is_empty() {
-        let told =
-            |id: &str| journal.changed(Change::new(Kind::Instance, id, Action::Delete, "").id(Some(id.to_owned())));
-        worker::terminate(cloud, &late, told).await?;
-    }
-    Ok(late.into_iter().map(str::to_owned).collect())
 }

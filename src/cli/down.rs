@@ -23,7 +23,7 @@ pub(crate) struct Args {
     /// The stack; then no file is needed
     #[arg(long, value_name = "NAME")]
     name: Option<WorkerName>,
-    /// Do not wait until AWS shows them as terminated
+    /// Do not wait until AWS shows them as terminated, nor for one that was launched seconds ago and does not show itself yet
     #[arg(long)]
     no_wait: bool,
     /// How long it may take in all
@@ -39,7 +39,15 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let limit = (!args.no_wait).then_some(limit);
     let mut done = apply::Downed::default();
     let order = apply::Down { stack: &name, only: &args.ids, limit, template_stays: true };
-    let work = async { apply::down(&cloud, order, ui, &mut done).await.map(|()| 0) };
+    let work = async {
+        apply::down(&cloud, order, ui, &mut done).await?;
+        if args.no_wait && done.seen.is_empty() {
+            ui.note(&format!(
+                "what was launched in the last seconds may not show itself yet; to wait for it: spotctl down --name {name}"
+            ));
+        }
+        Ok(0)
+    };
     let again = |error: Error| error.hint(format!("what is left: spotctl status --name {name}"));
     let result = until_signal(cloud.deadline.bound(Box::pin(work))).await.map_err(again);
     let result = result.map_err(|error| left(error, &done, &[]));
@@ -58,7 +66,9 @@ pub(super) fn left(mut error: Error, done: &apply::Downed, deleted: &[Change]) -
         let (workers, _, ledger) = done.ended.as_ref()?;
         ledger.hourly(workers.iter().find(|worker| worker.id == id)?).total()
     };
-    let left = done.seen.iter().filter(|left| !is_gone(left)).cloned();
+    // Seen twice where it was looked for before the workers ended, and after.
+    let mut named = BTreeSet::new();
+    let left = done.seen.iter().filter(|left| !is_gone(left) && named.insert((&left.kind, &left.id))).cloned();
     error.leftovers =
         left.map(|left| Leftover { usd_per_hour: left.usd_per_hour.or(price(&left.id)), ..left }).collect();
     error

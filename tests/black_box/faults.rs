@@ -219,6 +219,12 @@ fn try_case(stage: &Stage, case: &Case<'_>) -> Result<bool, String> {
         if ran.code != Some(0) && !unnamed.is_empty() {
             return said(&ran, format!("left unnamed: {}", unnamed.join(", ")));
         }
+        // What a run could not read it cannot name.
+        let is_read = ["Describe", "Get", "List"].iter().any(|verb| case.operation.starts_with(verb));
+        let kept = left.kept_unnamed(scenario.removes, &document);
+        if ran.code != Some(0) && !is_read && !kept.is_empty() {
+            return said(&ran, format!("kept unnamed: {}", kept.join(", ")));
+        }
     }
     stage.set("fail clear");
     let second = stage.run(scenario.command);

@@ -188,6 +188,16 @@ fn a_down_or_destroy_that_fails_names_what_is_left_and_what_it_costs() {
 }
 
 #[test]
+fn a_down_that_does_not_wait_says_what_it_may_not_have_seen() {
+    let aws = Served::with(MINIMAL);
+    aws.spotctl(&["down", "--no-wait"]).exits(0).says("may not show itself yet");
+    aws.spotctl(&["up", "--wait", "launched"]).exits(0);
+    let run = aws.spotctl(&["down", "--no-wait"]).exits(0);
+    assert!(!run.stderr().contains("may not show itself"), "{run}");
+    aws.spotctl(&["down"]).exits(0);
+}
+
+#[test]
 fn an_up_that_runs_out_of_time_names_what_exists() {
     let aws = Served::with(MINIMAL);
     aws.weather("profile-delay 0s");

@@ -114,10 +114,7 @@ impl Census {
 
     /// What was not there before, and what the document of the run that left it does not name.
     pub(crate) fn unnamed(&self, before: &Self, document: &Value) -> Vec<String> {
-        let leftovers = document["error"]["leftovers"].as_array().into_iter().flatten();
-        let workers = document["workers"].as_array().into_iter().flatten();
-        let named: BTreeSet<&str> =
-            leftovers.chain(workers).chain([&document["request"]]).filter_map(|row| row["id"].as_str()).collect();
+        let named = named(document);
         // AWS gives a quota request its id, and whoever has no answer has none.
         let hints = document["error"]["hints"].to_string();
         let is_hinted = |kind: &str| kind == "quota request" && hints.contains("spotctl quota watch");
@@ -125,6 +122,21 @@ impl Census {
         let unnamed = new.filter(|(_, id, name)| !named.contains(id.as_str()) && !named.contains(name.as_str()));
         unnamed.map(|(kind, id, name)| format!("{kind} {id} {name}")).collect()
     }
+
+    /// What stands, was to be removed, and is not named by the document of the run that left it.
+    pub(super) fn kept_unnamed(&self, removes: &[&str], document: &Value) -> Vec<String> {
+        let named = named(document);
+        let kept = self.things.iter().filter(|(kind, ..)| removes.contains(kind));
+        let unnamed = kept.filter(|(_, id, name)| !named.contains(id.as_str()) && !named.contains(name.as_str()));
+        unnamed.map(|(kind, id, name)| format!("{kind} {id} {name}")).collect()
+    }
+}
+
+/// Every id that the document of a run names as there.
+fn named(document: &Value) -> BTreeSet<&str> {
+    let leftovers = document["error"]["leftovers"].as_array().into_iter().flatten();
+    let workers = document["workers"].as_array().into_iter().flatten();
+    leftovers.chain(workers).chain([&document["request"]]).filter_map(|row| row["id"].as_str()).collect()
 }
 
 fn entries(map: &Value) -> impl Iterator<Item = (&str, &Value)> {

@@ -14,6 +14,8 @@ pub(super) struct Scenario {
     /// What `spotctl.yaml` and `.env` become after that.
     pub(super) change: Option<(&'static str, &'static str)>,
     pub(super) command: &'static str,
+    /// Kinds of what the command removes, all of it.
+    pub(super) removes: &'static [&'static str],
     /// Workers that live in the end.
     pub(super) live: usize,
     /// Workers that were ever launched.
@@ -48,8 +50,21 @@ tags: {Role: worker}
 const ENV: &str = "A=a-secret-1\nB=b-secret-2\n";
 const ENV_CHANGED: &str = "A=a-secret-3\nB=plain-now\nC=c-secret-4\n";
 
-const NOTHING: Scenario =
-    Scenario { name: "", file: FILE, env: ENV, weather: &[], before: &[], change: None, command: "", live: 0, ever: 0 };
+const NOTHING: Scenario = Scenario {
+    name: "",
+    file: FILE,
+    env: ENV,
+    weather: &[],
+    before: &[],
+    change: None,
+    command: "",
+    removes: &[],
+    live: 0,
+    ever: 0,
+};
+
+const EVERYTHING: [&str; 6] =
+    ["instance", "launch template", "security group", "role", "instance profile", "parameter"];
 
 pub(super) const SCENARIOS: [Scenario; 10] = [
     Scenario { name: "up cold", command: "up", live: 1, ever: 1, ..NOTHING },
@@ -89,8 +104,15 @@ pub(super) const SCENARIOS: [Scenario; 10] = [
         command: "apply",
         ..NOTHING
     },
-    Scenario { name: "down", before: &["up --count 2"], command: "down", ever: 2, ..NOTHING },
-    Scenario { name: "destroy", before: &["up --count 2"], command: "destroy --yes", ever: 2, ..NOTHING },
+    Scenario { name: "down", before: &["up --count 2"], command: "down", removes: &["instance"], ever: 2, ..NOTHING },
+    Scenario {
+        name: "destroy",
+        before: &["up --count 2"],
+        command: "destroy --yes",
+        removes: &EVERYTHING,
+        ever: 2,
+        ..NOTHING
+    },
     Scenario {
         name: "params push",
         env: "A=a-secret-1\nB=b-secret-2\nD=d-secret-5\n",
