@@ -334,8 +334,13 @@ fn bears_late_answers(cases: &[Late]) {
     let stage = stage();
     let things = |sandbox: &Sandbox| {
         let world = sandbox.state();
-        let ec2 = &world["regions"]["us-east-1"]["ec2"];
-        ["security_groups", "launch_templates"].map(|kind| ec2[kind].as_object().map_or(0, serde_json::Map::len))
+        let (region, iam) = (&world["regions"]["us-east-1"], &world["iam"]);
+        let ec2 = &region["ec2"];
+        // Instances that have ended are among them: how many were ever launched.
+        let kinds =
+            [&ec2["instances"], &ec2["security_groups"], &ec2["launch_templates"], &iam["roles"], &iam["profiles"]];
+        let kinds = kinds.into_iter().chain([&region["ssm"]["parameters"]]);
+        kinds.map(|kind| kind.as_object().map_or(0, serde_json::Map::len)).collect::<Vec<_>>()
     };
     for (first, weather, command, live) in cases {
         let before = stage.after(&stage.fresh, first);
@@ -343,18 +348,20 @@ fn bears_late_answers(cases: &[Late]) {
         weather.iter().for_each(|words| before.say(words));
         let rehearsed = told(stage, &before, command, Vec::new());
         assert_eq!(rehearsed.code, 0, "{command}: {}", rehearsed.heard.err);
-        for operation in rehearsed.hostile.told().operations.keys() {
+        let calls = rehearsed.hostile.told().operations.clone();
+        for (operation, ordinal) in calls.iter().flat_map(|(call, count)| (0..*count).map(move |nth| (call, nth))) {
             let reads = ["Describe", "Get", "List"].iter().any(|verb| operation.starts_with(verb));
             for how in if reads { &["hold"][..] } else { &["hold", "hold-after"] } {
                 let sandbox = on_a_clock(async { before.copy() });
-                sandbox.say(&format!("fail {operation} {how} 1"));
+                sandbox.say(&format!("fail {operation} {how} 1 after {ordinal}"));
                 let ran = told(stage, &sandbox, command, Vec::new());
                 let again = told(stage, &ran.sandbox, command, Vec::new());
                 // Nothing is bought on demand at a price that is not known in time.
                 let may_refuse = operation == "GetProducts" && matches!(ran.code, 3 | 4);
                 let ran = if may_refuse { &again } else { &ran };
                 for (which, ran) in [("at once", ran), ("again", &again)] {
-                    let said = format!("{command}, {operation} {how}, {which}: {}{}", ran.heard.out, ran.heard.err);
+                    let said =
+                        format!("{command}, {operation} {ordinal} {how}, {which}: {}{}", ran.heard.out, ran.heard.err);
                     assert_eq!(ran.code, 0, "{said}");
                     assert_eq!(ran.sandbox.seen("w").live.get("w").copied().unwrap_or_default(), *live, "{said}");
                     assert_eq!(things(&ran.sandbox), things(&rehearsed.sandbox), "{said}");

@@ -179,7 +179,9 @@ fn rehearse(stage: &Stage, scenario: &'static Scenario) -> Rehearsed {
 }
 
 fn cases(rehearsed: &Rehearsed) -> impl Iterator<Item = Case<'_>> {
-    rehearsed.calls.iter().flat_map(move |(operation, count)| {
+    let only = rehearsed.scenario.only;
+    let calls = rehearsed.calls.iter().filter(|(call, _)| only.is_empty() || only.contains(&call.as_str()));
+    calls.flat_map(move |(operation, count)| {
         (0..*count).flat_map(move |ordinal| {
             FAULTS.iter().map(move |fault| Case { rehearsed, operation, ordinal, fault: *fault })
         })

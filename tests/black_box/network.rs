@@ -1,7 +1,10 @@
 //! Roads to AWS that are no plain internet: TLS by a CA of one's own, a proxy, IPv6; and what is wrong at this end: clock, credentials.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+
+use serde_json::Value;
 
 use super::faults::census::Census;
 use super::support::{Folder, MINIMAL, Served, python_command};
@@ -168,17 +171,23 @@ const ANSWER: &str = r#"printf '{"Version": 1, "AccessKeyId": "%s", "SecretAcces
 #[test]
 fn credentials_that_expire_in_the_middle_are_asked_for_anew() {
     let aws = Served::with(MINIMAL);
-    // The first ones expire so soon that the SDK asks again before each call; AWS refuses them after a few.
+    // The SDK asks anew ten seconds before they expire: after one second of the four that these calls take, or two.
+    aws.weather("latency 700ms");
     let script = format!(
         "echo >> asked\nif [ \"$(wc -l < asked)\" -le 1 ]; then\n{ANSWER} KEYONE \", \\\"Expiration\\\": \\\"$(date -u \
-         -d '+5 seconds' +%Y-%m-%dT%H:%M:%SZ)\\\"\"\nelse\n{ANSWER} KEYTWO ''\nfi\n"
+         -d '+12 seconds' +%Y-%m-%dT%H:%M:%SZ)\\\"\"\nelse\n{ANSWER} KEYTWO ''\nfi\n"
     );
     let environment = process(&aws, &script);
     let environment: Vec<(&str, &str)> =
         environment.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    aws.weather("expire KEYONE after 30");
+    aws.weather("expire KEYONE after 1000");
     aws.folder.spotctl_with(&["up"], &environment).exits(0);
     assert_eq!(aws.live().len(), 1);
+    let state: Value = serde_json::from_str(&fs::read_to_string(aws.state()).unwrap()).unwrap();
+    let (all, left) = (state["calls"].as_object().unwrap(), &state["weather"]["expired"]["KEYONE"]);
+    let all: u64 = all.values().filter_map(Value::as_u64).sum();
+    let used = 1000 - left.as_u64().unwrap();
+    assert!(1 < used && used < all, "{used} of {all} calls by the first credentials");
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(super) struct Scenario {
     /// What `spotctl.yaml` and `.env` become after that.
     pub(super) change: Option<(&'static str, &'static str)>,
     pub(super) command: &'static str,
+    /// The operations whose calls are disturbed; none: all.
+    pub(super) only: &'static [&'static str],
     /// Kinds of what the command removes, all of it.
     pub(super) removes: &'static [&'static str],
     /// Workers that live in the end.
@@ -58,6 +60,7 @@ const NOTHING: Scenario = Scenario {
     before: &[],
     change: None,
     command: "",
+    only: &[],
     removes: &[],
     live: 0,
     ever: 0,
@@ -66,7 +69,7 @@ const NOTHING: Scenario = Scenario {
 const EVERYTHING: [&str; 6] =
     ["instance", "launch template", "security group", "role", "instance profile", "parameter"];
 
-pub(super) const SCENARIOS: [Scenario; 10] = [
+pub(super) const SCENARIOS: [Scenario; 11] = [
     Scenario { name: "up cold", command: "up", live: 1, ever: 1, ..NOTHING },
     Scenario { name: "up warm", before: &["apply"], command: "up", live: 1, ever: 1, ..NOTHING },
     Scenario {
@@ -83,6 +86,16 @@ pub(super) const SCENARIOS: [Scenario; 10] = [
         name: "up three",
         before: &["apply"],
         command: "up --count 3 --wait launched",
+        live: 3,
+        ever: 3,
+        ..NOTHING
+    },
+    Scenario {
+        name: "up three, shown late",
+        weather: &["visibility 5s"],
+        before: &["apply"],
+        command: "up --count 3 --wait launched",
+        only: &["RunInstances"],
         live: 3,
         ever: 3,
         ..NOTHING
