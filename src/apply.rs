@@ -218,6 +218,9 @@ impl Run<'_> {
                 workers.extend(new);
                 result?;
             }
+            if self.journal.is_stopped() {
+                return Err(Error::new(Failed::Interrupted, "interrupted"));
+            }
             if goal.goal == Goal::Launched {
                 return Ok(workers);
             }
@@ -401,6 +404,10 @@ impl<'a> Narrator<'a> {
 }
 
 impl Watch for Narrator<'_> {
+    fn may_launch(&self) -> bool {
+        !self.run.journal.is_stopped()
+    }
+
     fn trying(&self, offer: &Offer) {
         let price = offer.price.map_or_else(|| "price unknown".to_owned(), |price| format!("{price} USD an hour"));
         let label = format!("launching {} in {}, {price}", offer.instance_type, offer.zone);

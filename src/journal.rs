@@ -20,6 +20,7 @@ struct Entries {
     workers: BTreeMap<String, (usize, Worker, Option<Usd>)>,
     launched: usize,
     launching: bool,
+    stopped: bool,
 }
 
 impl Entries {
@@ -76,6 +77,16 @@ impl Journal {
     /// Whether a launch was under way.
     pub fn may_have_launched(&self) -> bool {
         self.entries().launching
+    }
+
+    /// Nothing is launched any more: the command ends as soon as what is under way is answered.
+    pub fn stop(&self) {
+        self.entries().stopped = true;
+    }
+
+    /// Whether nothing is to be launched any more.
+    pub fn is_stopped(&self) -> bool {
+        self.entries().stopped
     }
 
     /// Every change made so far.

@@ -209,7 +209,7 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
     /// A killed command must end soon.
     const PATIENCE: Duration = Duration::from_secs(5);
     let stack = &context.spec.name;
-    let is_signal = matches!(error.kind, Kind::Interrupted | Kind::Terminated);
+    let is_signal = is_signal(&error);
     if context.journal.may_have_launched() {
         let look = tokio::time::timeout(PATIENCE, worker::observe(&context.cloud, stack)).await;
         match look {
@@ -244,10 +244,26 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
     error
 }
 
+fn is_signal(error: &Error) -> bool {
+    matches!(error.kind, Kind::Interrupted | Kind::Terminated)
+}
+
 /// Runs the work under the eye of the signals, and names what it left when it failed.
 pub(crate) async fn guarded(context: &Context, work: impl Future<Output = Result<u8>>) -> Result<u8> {
-    match signal::until_signal(work).await {
+    /// AWS answers a launch within two seconds.
+    const ANSWERS: Duration = Duration::from_secs(2);
+    let mut work = std::pin::pin!(work);
+    match signal::until_signal(work.as_mut()).await {
         Ok(code) => Ok(code),
-        Err(error) => Err(name_leftovers(context, error).await),
+        Err(error) => {
+            if is_signal(&error) && context.journal.may_have_launched() {
+                // What is under way is launched whether anybody listens or not, and only its answer names it. A second signal
+                // ends that, too.
+                context.journal.stop();
+                context.ui.note("waiting for the answers to what is being launched");
+                let _ = tokio::time::timeout(ANSWERS, signal::until_signal(work)).await;
+            }
+            Err(name_leftovers(context, error).await)
+        }
     }
 }

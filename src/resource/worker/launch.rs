@@ -63,6 +63,8 @@ impl Order<'_> {
 
 /// What is told while it happens: a killed command must be able to say what exists.
 pub trait Watch {
+    /// Whether another launch may be asked for. Not after a signal: then those under way are answered, and no more is spent.
+    fn may_launch(&self) -> bool;
     /// This pool is being asked.
     fn trying(&self, offer: &Offer);
     /// AWS has launched this, or says that it had.
@@ -227,8 +229,16 @@ async fn attempt(
         .token();
         let (mut last, missing) = (None, Missing::default());
         let pace = poll::LAUNCH.within(cloud.deadline.left());
-        let answer = poll::again(pace, async || match send(cloud, order, offer, (slot.number, round), &token).await {
+        let ask = async || {
+            if watch.may_launch() {
+                send(cloud, order, offer, (slot.number, round), &token).await
+            } else {
+                Err(Answer::Unasked)
+            }
+        };
+        let answer = poll::again(pace, async || match ask().await {
             Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
+            Err(Answer::Unasked) => Err(Error::new(Kind::Interrupted, doing.as_str())),
             Err(Answer::Broken(error)) => {
                 // It did take effect, and what it made has no name here.
                 is_lost.set(true);
@@ -410,6 +420,7 @@ fn undecided(last: Option<Failure>, doing: &str, token: &str) -> Error {
 }
 
 enum Answer {
+    Unasked,
     Refused(Failure),
     Broken(Error),
 }

@@ -120,6 +120,13 @@ impl Census {
         let is_hinted = |kind: &str| kind == "quota request" && hints.contains("spotctl quota watch");
         let new = self.things.difference(&before.things).filter(|(kind, ..)| !is_hinted(kind));
         let unnamed = new.filter(|(_, id, name)| !named.contains(id.as_str()) && !named.contains(name.as_str()));
+        // The one launch whose answer never comes; the others that were under way have theirs.
+        let mut held = usize::from(hints.contains("a launch was under way"));
+        let unnamed = unnamed.filter(|(kind, ..)| {
+            let is_held = *kind == "instance" && held > 0;
+            held -= usize::from(is_held);
+            !is_held
+        });
         unnamed.map(|(kind, id, name)| format!("{kind} {id} {name}")).collect()
     }
 
