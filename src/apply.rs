@@ -208,10 +208,9 @@ impl Run<'_> {
         loop {
             if !slots.is_empty() {
                 let narrator = Narrator::new(self, ranking);
-                self.journal.launching(true);
                 let result = launch(self.cloud, &order, ranking, slots, &narrator).await;
                 let is_undecided = result.as_ref().is_err_and(is_undecided) || narrator.unanswered.get();
-                self.journal.launching(is_undecided);
+                self.journal.launched_all(is_undecided);
                 let new = narrator.finish();
                 awaited.extend(new.iter().map(|worker| worker.id.clone()));
                 workers.retain(without(&new));
@@ -245,7 +244,7 @@ impl Run<'_> {
                         return Err(none_left(ranking, &self.cloud.region));
                     }
                     slots = slots_to_fill(&now, goal.count);
-                    // The token of that slot is used up only in that pool; another pool's is another.
+                    // The launch may have moved it on.
                     order.template.generation = order.template.generation.max(worker.generation.unwrap_or(1));
                     workers = now;
                 }
@@ -404,6 +403,10 @@ impl<'a> Narrator<'a> {
 }
 
 impl Watch for Narrator<'_> {
+    fn under_way(&self, is_under_way: bool) {
+        self.run.journal.launching(is_under_way);
+    }
+
     fn may_launch(&self) -> bool {
         !self.run.journal.is_stopped()
     }

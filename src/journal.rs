@@ -19,7 +19,8 @@ struct Entries {
     /// By id: which of them it was, the worker, its price.
     workers: BTreeMap<String, (usize, Worker, Option<Usd>)>,
     launched: usize,
-    launching: bool,
+    /// Launches that AWS has not said what became of.
+    under_way: usize,
     stopped: bool,
 }
 
@@ -69,14 +70,21 @@ impl Journal {
         self.entries().workers.remove(id);
     }
 
-    /// Whether a launch is under way, whose answer may get lost when the command is killed.
-    pub fn launching(&self, under_way: bool) {
-        self.entries().launching = under_way;
+    /// One more launch is under way, or one less.
+    pub fn launching(&self, is_under_way: bool) {
+        let mut entries = self.entries();
+        let (one_more, one_less) = (entries.under_way + 1, entries.under_way.saturating_sub(1));
+        entries.under_way = if is_under_way { one_more } else { one_less };
     }
 
-    /// Whether a launch was under way.
+    /// All launches have ended; of one it may be unknown how.
+    pub fn launched_all(&self, is_undecided: bool) {
+        self.entries().under_way = usize::from(is_undecided);
+    }
+
+    /// Whether a launch is under way, or was when the answer to it got lost.
     pub fn may_have_launched(&self) -> bool {
-        self.entries().launching
+        self.entries().under_way > 0
     }
 
     /// Nothing is launched any more: the command ends as soon as what is under way is answered.

@@ -34,6 +34,8 @@ pub struct Down<'a> {
 pub struct Downed {
     /// What was seen to be there and is to go; what is not said to be ended or removed is left when the command fails.
     pub seen: Vec<Leftover>,
+    /// Whether workers may be there that did not show themselves yet: nobody waited for them.
+    pub may_miss: bool,
     /// Instances that were told to end.
     pub terminated: Vec<String>,
     /// Requests that were cancelled.
@@ -49,8 +51,10 @@ pub struct Downed {
 /// An id that is not this stack's; a call's failure; the time ran out.
 pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) -> Result<()> {
     let Down { stack, only, .. } = order;
-    // What is to go after them, so that whoever ends before that can say what is left.
-    let rest = async { if order.template_stays { None } else { Some(Standing::glimpse(cloud, stack).await) } };
+    // What is to go after them, so that whoever ends before that can say what is left. Where it cannot be read in a moment
+    // the workers end all the same.
+    let rest =
+        async { if order.template_stays { None } else { poll::courtesy(Standing::glimpse(cloud, stack)).await } };
     let (workers, templates, requests, rest) = futures::join!(
         worker::observe(cloud, stack),
         launch_template::observe(cloud, stack),
@@ -78,9 +82,11 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let left =
         |id: &&str| Leftover { kind: Kind::Instance.words().to_owned(), id: (*id).to_owned(), usd_per_hour: None };
     done.seen.extend(ids.iter().map(left));
+    done.may_miss = order.limit.is_none() && only.is_empty() && template.is_some();
     let requests = if only.is_empty() { requests } else { Vec::new() };
-    // The template's number may lag behind: one that followed a draining worker has a later one.
-    let known = workers.iter().filter_map(|worker| worker.generation).max().unwrap_or_default();
+    // The template's number may lag behind: who follows one that drains or has ended is of the next, and may not show itself yet.
+    let next = |worker: &Worker| worker.generation.map(|of| of + u64::from(!worker.counts()));
+    let known = workers.iter().filter_map(next).max().unwrap_or_default();
     let generation = template.as_ref().map_or(known, |found| found.generation.max(known));
     let move_on = async {
         match template.as_ref().filter(|_| !ids.is_empty()) {

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use secrecy::SecretString;
 
 use crate::cli::{Failure, signal};
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, poll};
 use crate::config::{self, LoadError};
 use crate::error::{Error, Findings, Kind, Result};
 use crate::journal::Journal;
@@ -70,6 +70,7 @@ impl Context {
     pub(crate) async fn plan_to_launch(&self, wants: &Wants, trust: Trust) -> Result<(Observed, Plan)> {
         let mend = async |observed: &mut Observed| {
             for left in worker::end_abandoned(&self.cloud, &mut observed.workers).await? {
+                self.journal.ended(&left);
                 self.ui.warn(&format!("{left} was marked as ended, by a command that did not end it; it is ended now"));
             }
             end_duplicates(&self.cloud, &self.ui, &mut observed.workers).await?;
@@ -250,9 +251,7 @@ fn is_signal(error: &Error) -> bool {
 
 /// Runs the work under the eye of the signals, and names what it left when it failed.
 pub(crate) async fn guarded(context: &Context, work: impl Future<Output = Result<u8>>) -> Result<u8> {
-    /// AWS answers a launch within two seconds.
-    const ANSWERS: Duration = Duration::from_secs(2);
-    let mut work = std::pin::pin!(work);
+    let mut work = Box::pin(work);
     match signal::until_signal(work.as_mut()).await {
         Ok(code) => Ok(code),
         Err(error) => {
@@ -260,9 +259,18 @@ pub(crate) async fn guarded(context: &Context, work: impl Future<Output = Result
                 // What is under way is launched whether anybody listens or not, and only its answer names it. A second signal
                 // ends that, too.
                 context.journal.stop();
-                context.ui.note("waiting for the answers to what is being launched");
-                let _ = tokio::time::timeout(ANSWERS, signal::until_signal(work)).await;
+                context.ui.note("waiting a moment for the answer to what is being launched");
+                let answered = poll::poll(poll::ANSWERED, async || {
+                    let is_open = context.journal.may_have_launched();
+                    Ok::<_, Error>(if is_open { poll::Look::Again } else { poll::Look::Done(()) })
+                });
+                tokio::select! {
+                    _ = answered => {}
+                    _ = signal::until_signal(work.as_mut()) => {}
+                }
             }
+            // A call of it that stands still must not keep the look at what is left.
+            drop(work);
             Err(name_leftovers(context, error).await)
         }
     }

@@ -41,9 +41,9 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let order = apply::Down { stack: &name, only: &args.ids, limit, template_stays: true };
     let work = async {
         apply::down(&cloud, order, ui, &mut done).await?;
-        if args.no_wait && done.seen.is_empty() {
+        if done.may_miss {
             ui.note(&format!(
-                "what was launched in the last seconds may not show itself yet; to wait for it: spotctl down --name {name}"
+                "a worker launched in the last seconds may not show itself yet; to wait for it: spotctl down --name {name}"
             ));
         }
         Ok(0)

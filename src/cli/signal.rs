@@ -4,7 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::{Error, Kind, Result};
 
-/// Runs `work` until it ends or a signal comes. On a signal the work is dropped where it stands: every call it was
+/// Runs `work` until it ends or a signal comes. On a signal the work stops where it stands: every call it was
 /// making may or may not have taken effect, which is why the journal, and not the work, says what exists.
 ///
 /// # Errors

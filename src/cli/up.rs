@@ -142,6 +142,8 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     let mut trust = Trust::Kept;
     loop {
         match once(context, args, state, trust).await {
+            // Nothing begins anew after a signal.
+            Err(error) if context.journal.is_stopped() => return Err(error),
             Err(error) if trust == Trust::Kept && is_image_gone(&error) => {
                 // The one thing that the template cannot tell of its image. Whatever was launched before is found again.
                 let pinned = state.known.as_ref().and_then(|(seen, _)| seen.templates.spot.as_ref()?.image.as_deref());

@@ -108,6 +108,10 @@ async fn run<T, E>(
     }
 }
 
+/// Until AWS has answered what is under way when a signal comes.
+pub const ANSWERED: Pace =
+    Pace { first: Duration::from_millis(20), slowest: Duration::from_millis(100), limit: Duration::from_secs(3) };
+
 /// How long what is only nice to know may keep a command: prices and quotas, where their endpoints do not answer.
 const COURTESY: Duration = Duration::from_secs(8);
 

@@ -152,7 +152,7 @@ pub struct Slot {
 pub fn slots_to_fill(workers: &[Worker], count: u32) -> Vec<Slot> {
     let counting = || workers.iter().filter(|worker| worker.counts());
     let held: BTreeSet<u32> = counting().filter_map(|worker| worker.slot).collect();
-    let have = u32::try_from(counting().count()).unwrap_or(u32::MAX);
+    let have = u32::try_from(counting().count() - duplicates(workers).len()).unwrap_or(u32::MAX);
     let left = |number: u32| {
         let there = workers.iter().filter(|worker| worker.slot == Some(number));
         there.map(|worker| worker.generation.unwrap_or(1)).max().unwrap_or_default()
@@ -296,6 +296,7 @@ pub(crate) mod tests {
             (vec![], 3, vec![0, 1, 2]),
             (vec![running("i-1", Some(0))], 1, vec![]),
             (vec![running("i-1", Some(1))], 3, vec![0, 2]),
+            (vec![running("i-1", Some(0)), running("i-2", Some(0))], 2, vec![1]),
             (vec![running("i-1", None)], 1, vec![]),
             (vec![running("i-1", None)], 2, vec![0]),
             (vec![running("i-1", None), running("i-2", None), running("i-3", None)], 1, vec![]),

@@ -75,6 +75,68 @@ async fn what_a_run_has_launched_holds_its_slot_when_it_plans_anew_before_it_sho
     assert_eq!(sandbox.calls().unwrap()["RunInstances"], launches);
 }
 
+async fn generation(context: &Context) -> u64 {
+    let found = crate::resource::launch_template::observe(&context.cloud, &context.spec.name).await.unwrap();
+    found.spot.unwrap().generation
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_template_follows_a_worker_that_follows_one_that_has_ended() {
+    let sandbox = sandbox(&["profile-delay 0s"]);
+    let fresh = || context_of(&sandbox, "us-east-1", FILE);
+    for round in 1..=3 {
+        let context = fresh();
+        let launched = up(&context, &["--wait", "launched"]).await.unwrap().workers;
+        assert_eq!((launched.len(), generation(&context).await), (1, round));
+        // No token was used up on the way.
+        assert_eq!(sandbox.calls().unwrap()["RunInstances"], round);
+        context.cloud.ec2.terminate_instances().instance_ids(&launched[0].id).send().await.unwrap();
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn down_ends_what_followed_a_worker_that_has_ended_and_shows_itself_only_then() {
+    use crate::apply::{Down, Downed, down};
+    let sandbox = sandbox(&["profile-delay 0s"]);
+    let fresh = || context_of(&sandbox, "us-east-1", FILE);
+    let context = fresh();
+    up(&context, &["--count", "3"]).await.unwrap();
+    for worker in workers(&context).await.iter().filter(|worker| worker.slot != Some(0)) {
+        context.cloud.ec2.terminate_instances().instance_ids(&worker.id).send().await.unwrap();
+    }
+    tokio::time::advance(Duration::from_secs(10)).await;
+    // Two slots at once, so that the template's number stays behind theirs; seen while `down` waits for the third.
+    sandbox.say("visibility 1s");
+    up(&fresh(), &["--count", "3", "--wait", "launched"]).await.unwrap();
+    let context = fresh();
+    assert_eq!(
+        (workers(&context).await.iter().filter(|worker| worker.counts()).count(), generation(&context).await),
+        (1, 1)
+    );
+    let stack = &context.spec.name;
+    let order = Down { stack, only: &[], limit: Some(Duration::from_mins(5)), template_stays: true };
+    let mut done = Downed::default();
+    assert_eq!(down(&context.cloud, order, &context.ui, &mut done).await.map_err(|error| error.message), Ok(()));
+    tokio::time::advance(Duration::from_mins(1)).await;
+    assert_eq!(workers(&context).await.iter().filter(|worker| worker.state.is_live()).count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destroy_ends_the_workers_although_nothing_else_can_be_read() {
+    use crate::apply::{Down, Downed, down};
+    let sandbox = sandbox(&[]);
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    up(&context, &[]).await.unwrap();
+    sandbox.say("fail GetRole hold 99");
+    let context = context_of(&sandbox, "us-east-1", FILE);
+    let stack = &context.spec.name;
+    let order = Down { stack, only: &[], limit: Some(Duration::from_mins(5)), template_stays: false };
+    let (mut done, began) = (Downed::default(), Instant::now());
+    assert_eq!(down(&context.cloud, order, &context.ui, &mut done).await.map_err(|error| error.message), Ok(()));
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_profile_that_ec2_does_not_know_in_time_ends_with_what_exists_and_the_same_command_goes_on() {
     let sandbox = sandbox(&["profile-delay 2m"]);

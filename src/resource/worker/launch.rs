@@ -63,6 +63,8 @@ impl Order<'_> {
 
 /// What is told while it happens: a killed command must be able to say what exists.
 pub trait Watch {
+    /// A launch is asked for; or it is answered, whatever was lost before: AWS has said what became of it.
+    fn under_way(&self, is_under_way: bool);
     /// Whether another launch may be asked for. Not after a signal: then those under way are answered, and no more is spent.
     fn may_launch(&self) -> bool;
     /// This pool is being asked.
@@ -87,7 +89,16 @@ pub async fn launch(
     watch: &dyn Watch,
 ) -> Result<()> {
     let generation = Cell::new(order.template.generation);
+    // The template's number follows the worker that follows one that has ended: EC2 forgets that one in an hour, and its
+    // token in a day. With several slots the others would ask with other tokens than a run beside this one.
+    let mut follow = match slots.as_slice() {
+        [one] if one.left >= order.template.generation => Some(one.left + 1),
+        _ => None,
+    };
     while !slots.is_empty() {
+        if !watch.may_launch() {
+            return Err(Error::new(Kind::Interrupted, "interrupted before all were launched"));
+        }
         let Some(offer) = ranking.offers.first().cloned() else { return Err(none_left(ranking, &cloud.region)) };
         watch.trying(&offer);
         let attempts = slots.iter().map(|slot| {
@@ -102,8 +113,15 @@ pub async fn launch(
             }
         });
         // All of them, before any failure counts: none may be under way when the command goes on or ends.
-        let results: Vec<(Slot, Result<Option<Refused>>)> =
-            stream::iter(attempts).buffer_unordered(LAUNCHES_AT_ONCE).collect().await;
+        let followed = async {
+            let Some(generation) = follow.take() else { return };
+            let written = poll::courtesy(launch_template::set_generation(cloud, &order.template.id, generation)).await;
+            if !matches!(written, Some(Ok(()))) {
+                tracing::info!(generation, "the template's generation stays behind; used-up tokens move it on");
+            }
+        };
+        let attempts = stream::iter(attempts).buffer_unordered(LAUNCHES_AT_ONCE).collect::<Vec<_>>();
+        let (results, ()) = futures::join!(attempts, followed);
         slots.clear();
         let mut refused = None;
         let mut failed = None;
@@ -213,8 +231,9 @@ async fn attempt(
     (generation, is_lost): (&Cell<u64>, &Cell<bool>),
     watch: &dyn Watch,
 ) -> Result<Option<Refused>> {
-    /// Each used-up token moves the generation on; more than a few in a row is a template that nobody can launch.
-    const ROUNDS: u32 = 20;
+    /// Each used-up token moves the generation on. Workers that ended by themselves may have left as many as EC2 keeps tokens
+    /// of (a day); more in a row than a day holds is a template that nobody can launch.
+    const ROUNDS: u32 = 100;
     let doing = format!("launching {} in {}", offer.instance_type, offer.zone);
     for _ in 0..ROUNDS {
         let round = generation.get().max(slot.left + 1);
@@ -230,11 +249,23 @@ async fn attempt(
         let (mut last, missing) = (None, Missing::default());
         let pace = poll::LAUNCH.within(cloud.deadline.left());
         let ask = async || {
-            if watch.may_launch() {
-                send(cloud, order, offer, (slot.number, round), &token).await
-            } else {
-                Err(Answer::Unasked)
+            if !watch.may_launch() {
+                return Err(Answer::Unasked);
             }
+            // One whose answer was lost before is under way still.
+            if !is_lost.get() {
+                watch.under_way(true);
+            }
+            let answer = send(cloud, order, offer, (slot.number, round), &token).await;
+            let is_definite = match &answer {
+                Ok(_) => true,
+                Err(Answer::Refused(failure)) => !failure.class.is_ambiguous(),
+                Err(_) => false,
+            };
+            if is_definite && !is_lost.get() {
+                watch.under_way(false);
+            }
+            answer
         };
         let answer = poll::again(pace, async || match ask().await {
             Ok(worker) => Ok(poll::Look::Done(Ok(worker))),
@@ -270,7 +301,9 @@ async fn attempt(
             },
         })
         .await?;
-        is_lost.set(is_lost.get() && answer.is_err());
+        if is_lost.replace(is_lost.get() && answer.is_err()) && !is_lost.get() {
+            watch.under_way(false);
+        }
         let refused = match answer {
             Ok(Ok(worker)) => {
                 watch.launched(&worker);
@@ -419,6 +452,7 @@ fn undecided(last: Option<Failure>, doing: &str, token: &str) -> Error {
         .hint(format!("or look yourself: aws ec2 describe-instances --filters Name=client-token,Values={token}"))
 }
 
+/// Why there is no worker.
 enum Answer {
     Unasked,
     Refused(Failure),

@@ -118,6 +118,29 @@ impl Stage {
         (self.ended(status), held)
     }
 
+    /// Asks the sandbox, which refuses for a second or a few where the case's fault says so, and resets what was about to be
+    /// accepted then.
+    #[expect(clippy::disallowed_methods, reason = "another process is waited for, in a thread that does nothing else")]
+    fn exchange(&self, request: &str) -> String {
+        let address = self.0.endpoint.strip_prefix("http://").expect("an address");
+        let ask = || {
+            let mut stream = TcpStream::connect(address)?;
+            stream.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).map(|_| answer)
+        };
+        let began = Instant::now();
+        loop {
+            let away = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+            match ask() {
+                Err(error) if away.contains(&error.kind()) && began.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(50));
+                }
+                answer => return answer.expect("the sandbox's answer"),
+            }
+        }
+    }
+
     fn start(&self, command: &str) -> Child {
         let file = |name: &str| File::create(self.0.folder.path().join(name)).expect("a file for what it says");
         let arguments: Vec<&str> = command.split(' ').chain(["-o", "json", "-vvv"]).collect();
@@ -135,30 +158,12 @@ impl Stage {
 
     /// The sandbox's own door.
     fn door(&self, method: &str, verb: &str, body: &str) -> String {
-        let address = self.0.endpoint.strip_prefix("http://").expect("an address");
-        let mut stream = connect(address);
         let length = body.len();
         let head = format!("{method} /_sandbox/{verb} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
-        write!(stream, "{head}Content-Length: {length}\r\n\r\n{body}").expect("asking the sandbox");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the sandbox's answer");
+        let answer = self.exchange(&format!("{head}Content-Length: {length}\r\n\r\n{body}"));
         let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
         assert!(head.starts_with("HTTP/1.1 200"), "{verb} {body}: {answer}");
         body.to_owned()
-    }
-}
-
-/// Connects to the sandbox, which refuses for a second or a few where the case's fault says so.
-#[expect(clippy::disallowed_methods, reason = "another process is waited for, in a thread that does nothing else")]
-fn connect(address: &str) -> TcpStream {
-    let began = Instant::now();
-    loop {
-        match TcpStream::connect(address) {
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused && began.elapsed() < PATIENCE => {
-                thread::sleep(Duration::from_millis(50));
-            }
-            stream => return stream.expect("the sandbox"),
-        }
     }
 }
 
