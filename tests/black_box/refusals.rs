@@ -196,8 +196,8 @@ fn a_down_that_does_not_wait_says_what_it_may_not_have_seen() {
     };
     silent(&["down", "--no-wait"]);
     aws.spotctl(&["up", "--wait", "launched"]).exits(0);
-    let id = aws.live().pop().unwrap();
-    silent(&["down", "--no-wait", id.as_str().unwrap()]);
+    let worker = aws.live().pop().unwrap();
+    silent(&["down", "--no-wait", worker["InstanceId"].as_str().unwrap()]);
     aws.spotctl(&["down", "--no-wait"]).exits(0).says("may not show itself yet");
     silent(&["down"]);
 }
