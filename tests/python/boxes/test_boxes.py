@@ -70,13 +70,14 @@ def test_it_gets_ready_with_every_value_byte_for_byte_and_shows_none(aws):
 
 
 
-def fails(aws, instance, expected, box=None, seconds=150):
+def fails(aws, instance, expected, seconds=150, **options):
     """The whole way of a failure: `up --wait ready` says it, the box is gone, `why` knows it."""
+    # Before the box: an `up` that comes after its failure launches the next one, and nobody boots that here.
     up = subprocess.Popen(
         ["docker", "exec", aws.name, "sh", "-c", "cd /srv && spotctl up --wait ready"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
-    box = box or aws.box(instance)
+    box = aws.box(instance, **options)
     phase = box.ends(seconds)
     assert phase.startswith(expected), f"{phase}\n{box.console[-3000:]}"
     _, said = up.communicate(timeout=300)
@@ -122,9 +123,7 @@ def test_a_container_that_exits_ends_the_box_with_its_log_on_the_console_and_wit
 
 
 def test_without_a_gpu_it_ends_at_once(aws):
-    instance = aws.launch(file())
-    box = aws.box(instance, prepare="truncate --size 0 /etc/test-gpu/list")
-    fails(aws, instance, "failed:booting:no GPU", box)
+    fails(aws, aws.launch(file()), "failed:booting:no GPU", prepare="truncate --size 0 /etc/test-gpu/list")
 
 
 def test_without_docker_it_is_installed_or_the_box_ends(aws):
