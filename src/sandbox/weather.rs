@@ -384,9 +384,21 @@ const VERBS: [&str; 28] = [
 fn not_understood(words: &[&str]) -> WeatherError {
     let first = words.first().copied().unwrap_or_default();
     if VERBS.contains(&first) {
-        return WeatherError::Words(format!("`{}` is not how `{first}` goes\n{WORDS}", words.join(" ")));
+        let words = words.join(" ");
+        return WeatherError::Words(format!("`{words}` is not how `{first}` goes: {}; {HELP}", shape(first)));
     }
-    WeatherError::Words(format!("no weather `{first}`{}\n{WORDS}", meant(first, VERBS)))
+    WeatherError::Words(format!("no weather `{first}`{}; {HELP}", meant(first, VERBS)))
+}
+
+/// Where all of them are shown.
+const HELP: &str = "all words: spotctl sandbox set --help";
+
+/// How a word goes, as the help shows it: before the two spaces that part it from what it does.
+fn shape(first: &str) -> &str {
+    let lines = WORDS.lines().filter_map(|line| line.strip_prefix("  "));
+    let shapes = lines.filter_map(|line| line.split("  ").next());
+    let mut shapes = shapes.filter(|shape| shape.split(' ').any(|word| word == first));
+    shapes.next().unwrap_or(first)
 }
 
 fn meant<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
