@@ -194,7 +194,8 @@ def plan(account, count):
 
 def destroy(account, count):
     account.run("apply")
-    return account.run("destroy --yes"), pages(count, 50) + pages(count, 10)
+    # Their names are read beside the workers, for the error of a run that ends there, and once nobody adds to them.
+    return account.run("destroy --yes"), 2 * pages(count, 50) + pages(count, 10)
 
 
 # What is done, of how many at most, and whether they stand in the `.env`.
