@@ -148,9 +148,7 @@ async fn end(cloud: &Cloud, workers: &[Worker], journal: &Journal) -> Result<BTr
     let late = workers.iter().filter(|found| !found.state.is_over());
     let late: Vec<&str> = late.map(|found| found.id.as_str()).collect();
     if !late.is_empty() {
-        let told =
-            |id: &str| journal.changed(Change::new(Kind::Instance, id, Action::Delete, "").id(Some(id.to_owned())));
-        worker::terminate(cloud, &late, told).await?;
+        worker::terminate(cloud, &late, |id| journal.changed(deletion(Kind::Instance, id, Some(id)))).await?;
     }
     Ok(late.into_iter().map(str::to_owned).collect())
 }

@@ -9,12 +9,15 @@ use serde_json::{Value, json};
 
 use super::super::support::Served;
 
+/// Kind, id and name.
+type Thing = (&'static str, String, String);
+
 /// One account and region.
 pub(crate) struct Census {
     /// What everything is like, whatever its id: what two runs that are worth the same have in common.
     alike: BTreeMap<String, usize>,
-    /// Kind, id and name of what stays until it is removed.
-    things: BTreeSet<(&'static str, String, String)>,
+    /// What stays until it is removed.
+    things: BTreeSet<Thing>,
     live: usize,
     ever: usize,
 }
@@ -114,36 +117,35 @@ impl Census {
 
     /// What was not there before, and what the document of the run that left it does not name.
     pub(crate) fn unnamed(&self, before: &Self, document: &Value) -> Vec<String> {
-        let named = named(document);
         // AWS gives a quota request its id, and whoever has no answer has none.
         let hints = document["error"]["hints"].to_string();
         let is_hinted = |kind: &str| kind == "quota request" && hints.contains("spotctl quota watch");
         let new = self.things.difference(&before.things).filter(|(kind, ..)| !is_hinted(kind));
-        let unnamed = new.filter(|(_, id, name)| !named.contains(id.as_str()) && !named.contains(name.as_str()));
         // The one launch whose answer never comes; the others that were under way have theirs.
         let mut held = usize::from(hints.contains("a launch was under way"));
-        let unnamed = unnamed.filter(|(kind, ..)| {
-            let is_held = *kind == "instance" && held > 0;
+        let mut unnamed = not_named(new, document);
+        unnamed.retain(|thing| {
+            let is_held = thing.starts_with("instance i-") && held > 0;
             held -= usize::from(is_held);
             !is_held
         });
-        unnamed.map(|(kind, id, name)| format!("{kind} {id} {name}")).collect()
+        unnamed
     }
 
     /// What stands, was to be removed, and is not named by the document of the run that left it.
     pub(super) fn kept_unnamed(&self, removes: &[&str], document: &Value) -> Vec<String> {
-        let named = named(document);
-        let kept = self.things.iter().filter(|(kind, ..)| removes.contains(kind));
-        let unnamed = kept.filter(|(_, id, name)| !named.contains(id.as_str()) && !named.contains(name.as_str()));
-        unnamed.map(|(kind, id, name)| format!("{kind} {id} {name}")).collect()
+        not_named(self.things.iter().filter(|(kind, ..)| removes.contains(kind)), document)
     }
 }
 
-/// Every id that the document of a run names as there.
-fn named(document: &Value) -> BTreeSet<&str> {
+/// Those that the document of a run names neither by id nor by name as there.
+fn not_named<'a>(things: impl Iterator<Item = &'a Thing>, document: &Value) -> Vec<String> {
     let leftovers = document["error"]["leftovers"].as_array().into_iter().flatten();
     let workers = document["workers"].as_array().into_iter().flatten();
-    leftovers.chain(workers).chain([&document["request"]]).filter_map(|row| row["id"].as_str()).collect()
+    let named = leftovers.chain(workers).chain([&document["request"]]).filter_map(|row| row["id"].as_str());
+    let named: BTreeSet<&str> = named.collect();
+    let unnamed = things.filter(|(_, id, name)| !named.contains(id.as_str()) && !named.contains(name.as_str()));
+    unnamed.map(|(kind, id, name)| format!("{kind} {id} {name}")).collect()
 }
 
 fn entries(map: &Value) -> impl Iterator<Item = (&str, &Value)> {
