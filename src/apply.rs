@@ -22,7 +22,7 @@ use crate::decide::classify::{Ended, classify_end};
 use crate::decide::names::Market;
 use crate::decide::offers::{Offer, Ranking, none_left};
 use crate::decide::phase::console_tail;
-use crate::decide::workers::{Goal, Progress, Worker, progress, slots_to_fill};
+use crate::decide::workers::{Goal, Progress, Worker, progress, slots_to_fill, unseen};
 use crate::error::{Error, Kind as Failed, Result};
 use crate::journal::Journal;
 use crate::plan::{Observed, Plan, is_fresh};
@@ -196,7 +196,7 @@ impl Run<'_> {
             group: &foundation.group,
             tags: plan.worker_tags.clone(),
             max_price: plan.max_price,
-            is_fresh: is_fresh(plan, observed),
+            is_fresh: is_fresh(plan, observed, self.cloud.clock.now()),
         };
         // One deadline for all attempts: what AWS takes back again and again must not keep the command for ever.
         let end = Instant::now() + goal.limit;
@@ -265,6 +265,7 @@ impl Run<'_> {
         let pace = poll::Pace { limit: goal.limit, ..poll::STATE };
         let mut seen = before;
         let mut patience = LOOKS_FOR_ANOTHER;
+        let (began, is_enough) = (Instant::now(), Cell::new(false));
         // A worker that has run is no refusal any more when AWS takes it back.
         let mut has_run = BTreeSet::new();
         let answer = poll::poll(pace, async || {
@@ -274,14 +275,23 @@ impl Run<'_> {
                 self.ui.note(&format!("{extra} was launched by another run for the same slot and is ended"));
             }
             has_run.extend(workers.iter().filter(|worker| worker.has_run()).map(|worker| worker.id.clone()));
-            let look = match progress(&workers, awaited, goal.count, goal.goal) {
+            let mut say = |label: String| match &mut waiting {
+                Some(waiting) => waiting.update(&label),
+                None => waiting = Some(self.ui.wait(&label)),
+            };
+            let progress = progress(&workers, awaited, goal.count, goal.goal);
+            is_enough.set(progress == Progress::Done);
+            let look = match progress {
+                // Another run's worker holds the slot of one that this run has launched: nobody else may look at the pair.
+                Progress::Done
+                    if began.elapsed() < poll::VISIBLE_SOON.limit && !unseen(&workers, awaited).is_empty() =>
+                {
+                    say(format!("waiting until {} shows itself", unseen(&workers, awaited).join(", ")));
+                    poll::Look::Again
+                }
                 Progress::Done => poll::Look::Done((None, workers.clone())),
                 Progress::Waiting(text) => {
-                    let label = format!("waiting until {what}: {text}");
-                    match &mut waiting {
-                        Some(waiting) => waiting.update(&label),
-                        None => waiting = Some(self.ui.wait(&label)),
-                    }
+                    say(format!("waiting until {what}: {text}"));
                     poll::Look::Again
                 }
                 Progress::Lost(worker) => {
@@ -306,6 +316,9 @@ impl Run<'_> {
             Ok::<_, Error>(look)
         })
         .await?;
+        if answer.is_err() && is_enough.get() {
+            return Ok((None, seen));
+        }
         answer.map_err(|poll::TimedOut| {
             let states: Vec<String> = seen
                 .iter()
@@ -315,7 +328,6 @@ impl Run<'_> {
             let states = if states.is_empty() { "no worker is visible".to_owned() } else { states.join(", ") };
             Error::new(Failed::Timeout, format!("not {what} within --timeout: {states}"))
                 .hint(format!("it goes on without this command; look: spotctl status --name {}", self.spec.name))
-                .hint(format!("end it: spotctl down --name {}", self.spec.name))
         })
     }
 }

@@ -155,6 +155,11 @@ pub fn main() -> ExitCode {
 async fn carry_out(ui: &Ui, cli: Cli) -> u8 {
     let command = cli.command.name();
     match Box::pin(dispatch(ui, cli)).await {
+        // What was done is done, but whoever asked has not been told.
+        Ok(0) if let Some(why) = ui.lost() => {
+            ui.error(&Error::new(Kind::Aws, format!("writing to stdout: {why}")));
+            Kind::Aws.exit_code()
+        }
         Ok(code) | Err(Failure::Reported(code)) => code,
         Err(Failure::Unreported(error)) => {
             report::write_failure(ui, command, &error);
@@ -223,7 +228,10 @@ fn refuse(error: &clap::Error) -> ExitCode {
         return ExitCode::from(if is_help { 0 } else { Kind::Usage.exit_code() });
     }
     let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    // What is missing stands on lines of its own.
+    let said = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    let said = said.filter(|line| !line.starts_with("[possible values") && !line.starts_with("tip:"));
+    let message = said.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
     let names = Cli::command();
     let command =
         names.get_subcommands().map(clap::Command::get_name).find(|name| typed.iter().any(|word| word == name));

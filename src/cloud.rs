@@ -26,8 +26,7 @@ pub mod pages;
 pub mod poll;
 pub mod retry;
 
-use call::DateOf;
-pub use call::{Failure, call};
+pub use call::{Clock, Failure, call};
 pub use pages::{A_PAGE, each_page, pages};
 use retry::{Deadline, Policy};
 
@@ -68,6 +67,8 @@ pub struct Cloud {
     pub region: String,
     /// When the command has to be done.
     pub deadline: Deadline,
+    /// EC2's clock.
+    pub clock: Clock,
     config: SdkConfig,
 }
 
@@ -81,6 +82,7 @@ impl Cloud {
         if let Some(config) = settings.region.as_deref().and_then(sandbox::hostile::config) {
             return Self::from_config(&config);
         }
+        check_endpoints(settings)?;
         let mut loader =
             aws_config::defaults(BehaviorVersion::latest()).retry_config(retry::base()).timeout_config(patience());
         if let Some(region) = &settings.region {
@@ -117,7 +119,11 @@ impl Cloud {
             Error::usage("no AWS region: neither `--region`, `AWS_REGION`, the file nor the AWS profile names one")
                 .hint("add `region: us-east-1` to the file, or pass --region us-east-1")
         })?;
+        if region.is_empty() || !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            return Err(Error::usage(format!("`{region}` is no AWS region")).hint("one is such as us-east-1"));
+        }
         let (policy, partition) = (Policy(deadline.clone()), retry::partition());
+        let clock = Clock::default();
         /// The builder of a service's client, with the policy.
         macro_rules! by_policy {
             ($service:ident) => {
@@ -138,7 +144,7 @@ impl Cloud {
             .interceptor(retry::Once)
             .build();
         Ok(Self {
-            ec2: client!(aws_sdk_ec2),
+            ec2: aws_sdk_ec2::Client::from_conf(by_policy!(aws_sdk_ec2).interceptor(clock.clone()).build()),
             launcher: aws_sdk_ec2::Client::from_conf(launcher),
             ssm: client!(aws_sdk_ssm),
             iam: client!(aws_sdk_iam),
@@ -154,6 +160,7 @@ impl Cloud {
             kms: client!(aws_sdk_kms),
             region,
             deadline,
+            clock,
             config: config.clone(),
         })
     }
@@ -186,11 +193,33 @@ impl Cloud {
 
     /// The same with AWS's clock, which a refusal tells too: what is refused is often a signature of the wrong time.
     pub async fn caller_and_clock(&self) -> (Result<Caller>, Option<Timestamp>) {
-        let date = DateOf::default();
-        let request = self.sts.get_caller_identity().customize().interceptor(date.clone());
+        let clock = Clock::default();
+        let request = self.sts.get_caller_identity().customize().interceptor(clock.clone());
         let answer = call("GetCallerIdentity", request.send()).await;
-        (answer.map_err(|failure| failure.doing("asking who the credentials belong to")).map(caller), date.told())
+        (answer.map_err(|failure| failure.doing("asking who the credentials belong to")).map(caller), clock.told())
     }
+}
+
+/// The address of a flag, or else those of the environment, which the SDK looks up itself: it panics at an empty one, and takes
+/// another one for AWS that does not answer.
+fn check_endpoints(settings: &Settings) -> Result<()> {
+    let of_flag = settings.endpoint_url.iter().map(|url| ("--endpoint-url".to_owned(), url.clone()));
+    let variables = std::env::vars().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL"));
+    let mut told: Vec<(String, String)> = of_flag.collect();
+    if told.is_empty() {
+        told.extend(variables);
+    }
+    match told.into_iter().find(|(_, url)| !is_address(url)) {
+        None => Ok(()),
+        Some((name, url)) => Err(Error::usage(format!("`{name}` is no address: `{url}`"))
+            .hint("one is such as http://127.0.0.1:4566; a variable that is not meant has to be unset, not empty")),
+    }
+}
+
+/// Whether calls can be sent there.
+fn is_address(url: &str) -> bool {
+    let is_web = |uri: &::http::Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+    url.parse().is_ok_and(|uri: ::http::Uri| is_web(&uri) && uri.host().is_some_and(|host| !host.is_empty()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map` hands over")]

@@ -19,8 +19,10 @@ struct Entries {
     /// By id: which of them it was, the worker, its price.
     workers: BTreeMap<String, (usize, Worker, Option<Usd>)>,
     launched: usize,
-    /// Launches that AWS has not said what became of.
+    /// Launches that AWS has not answered yet.
     under_way: usize,
+    /// Whether the answer to one got lost. A run that begins anew asks for others, whose answers say nothing of that one.
+    is_undecided: bool,
     stopped: bool,
 }
 
@@ -79,12 +81,20 @@ impl Journal {
 
     /// All launches have ended; of one it may be unknown how.
     pub fn launched_all(&self, is_undecided: bool) {
-        self.entries().under_way = usize::from(is_undecided);
+        let mut entries = self.entries();
+        entries.under_way = 0;
+        entries.is_undecided |= is_undecided;
+    }
+
+    /// Whether a launch is under way.
+    pub fn is_launching(&self) -> bool {
+        self.entries().under_way > 0
     }
 
     /// Whether a launch is under way, or was when the answer to it got lost.
     pub fn may_have_launched(&self) -> bool {
-        self.entries().under_way > 0
+        let entries = self.entries();
+        entries.under_way > 0 || entries.is_undecided
     }
 
     /// Nothing is launched any more: the command ends as soon as what is under way is answered.

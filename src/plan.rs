@@ -510,6 +510,7 @@ fn rankings(
     let on_spot: &[Standing] = if falls_back(spec, wants) { &[] } else { quotas };
     let mut ranking = rank(&flags, market, subnets, on_spot)?;
     ranking.quotas.clone_from(quotas);
+    ranking.count = wants.count;
     if falls_back(spec, wants) {
         // After every Spot offer: on demand is what is left when Spot delivers nothing.
         let listed = on_demand::offers(&flags, market, (subnets, quotas), &observed.list)?;
@@ -626,6 +627,6 @@ fn note_cheaper(base: &Ranking, target: &Target, notes: &mut Vec<String>) {
 
 /// Whether EC2 may not know yet what a launch refers to.
 #[must_use]
-pub fn is_fresh(plan: &Plan, observed: &Observed) -> bool {
-    plan.has_changes() || role::is_fresh(&plan.role, &observed.role, Timestamp::now())
+pub fn is_fresh(plan: &Plan, observed: &Observed, now: Timestamp) -> bool {
+    plan.has_changes() || role::is_fresh(&plan.role, &observed.role, now)
 }

@@ -4,6 +4,7 @@
 //! them in its own standard places, after `--profile`.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::{ArgAction, Args, ValueEnum};
 
@@ -76,6 +77,8 @@ pub enum Color {
 pub struct Address {
     /// Option and value, as typed.
     options: Vec<(&'static str, String)>,
+    /// The file's region, where nobody has said another one: a command that names a stack reads no file.
+    file_region: OnceLock<String>,
 }
 
 /// What a hint may tell to run.
@@ -98,7 +101,12 @@ impl Address {
             typed("--endpoint-url", args.endpoint_url.as_ref()),
             typed("--config", config.as_ref()),
         ];
-        Self { options: options.into_iter().flatten().collect() }
+        Self { options: options.into_iter().flatten().collect(), file_region: OnceLock::new() }
+    }
+
+    /// The command is about the region that its file names.
+    pub fn is_in(&self, file_region: &str) {
+        let _ = self.file_region.set(file_region.to_owned());
     }
 
     /// The same text, with the options behind each `spotctl VERB` that does not name them itself.
@@ -113,11 +121,12 @@ impl Address {
             let is_command = VERBS.contains(&verb) && !whole.trim_end_matches(NAME).ends_with('`');
             // Up to the end of the command, which stands last on its line, or between backticks.
             let command = rest.split(['\n', '`']).next().unwrap_or_default();
-            for (option, value) in self.options.iter().filter(|(option, _)| is_command && !command.contains(option)) {
-                // A stack that is named needs no file.
-                if *option == "--config" && command.contains("--name ") {
-                    continue;
-                }
+            // A stack that is named needs no file, and knows no region from it.
+            let is_named = command.contains("--name ");
+            let region = self.file_region.get().filter(|_| is_named).map(|region| ("--region", region));
+            let typed = self.options.iter().map(|(option, value)| (*option, value));
+            let typed = typed.filter(|(option, _)| *option != "--config" || !is_named);
+            for (option, value) in typed.chain(region).filter(|(option, _)| is_command && !command.contains(option)) {
                 whole.push_str(option);
                 whole.push(' ');
                 if !value.is_empty() {
@@ -156,6 +165,12 @@ pub const SANDBOX_STATE: &str = ".spotctl/sandbox.json";
 const SANDBOX_REGION: &str = "us-east-1";
 
 impl Settings {
+    /// Whether the region is the file's, and nobody said another.
+    #[must_use]
+    pub fn is_of_file(&self, args: &GlobalArgs, file_region: Option<&str>) -> bool {
+        args.region.is_none() && file_region.is_some() && self.region.as_deref() == file_region
+    }
+
     /// Settles the precedence; `environment` looks up a variable, `file_region` is the file's word.
     pub fn resolve(args: &GlobalArgs, environment: impl Fn(&str) -> Option<String>, file_region: Option<&str>) -> Self {
         let variable = |name: &str| environment(name).filter(|value| !value.is_empty());
@@ -201,6 +216,20 @@ mod tests {
         ] {
             let args = Only::parse_from([&["spotctl"], flags].concat()).global;
             assert_eq!(Address::of(&args).complete(text), expected, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_named_is_in_the_region_of_the_file() {
+        let args = Only::parse_from(["spotctl", "-c", "a.yaml"]).global;
+        let address = Address::of(&args);
+        address.is_in("r-1");
+        for (text, expected) in [
+            ("spotctl down --name w", "spotctl --region r-1 down --name w"),
+            ("spotctl status --name w --region r-2", "spotctl status --name w --region r-2"),
+            ("spotctl plan", "spotctl --config a.yaml plan"),
+        ] {
+            assert_eq!(address.complete(text), expected);
         }
     }
 

@@ -5,7 +5,7 @@
 //! Whatever a text holds, it commands no terminal: see [`legible`].
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -30,6 +30,8 @@ pub struct Ui {
     spinning: Arc<Mutex<Vec<ProgressBar>>>,
     /// Where a test listens.
     heard: Option<Arc<Mutex<Heard>>>,
+    /// Why stdout took something not.
+    lost: Arc<OnceLock<String>>,
 }
 
 /// What was written.
@@ -74,6 +76,7 @@ impl Ui {
             interactive,
             address: Arc::default(),
             spinning: Arc::default(),
+            lost: Arc::default(),
             heard: None,
         }
     }
@@ -94,25 +97,35 @@ impl Ui {
                 Stream::Err => heard.err.push_str(text),
             };
         }
-        let (mut out, mut err);
-        let writer: &mut dyn Write = match stream {
-            Stream::Out => {
-                out = std::io::stdout().lock();
-                &mut out
-            }
-            Stream::Err => {
-                err = std::io::stderr().lock();
-                &mut err
-            }
-        };
-        let _ = writer.write_all(text.as_bytes());
-        let _ = writer.flush();
+        let write = |writer: &mut dyn Write| writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
+        match stream {
+            Stream::Out => match write(&mut std::io::stdout().lock()) {
+                // Whoever reads has read enough.
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    let _ = self.lost.set(error.to_string());
+                }
+                _ => {}
+            },
+            // There is nowhere left to say it.
+            Stream::Err => drop(write(&mut std::io::stderr().lock())),
+        }
+    }
+
+    /// Why data did not get out on stdout; `None` where it did.
+    #[must_use]
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
     }
 
     /// The same for a command about this account, region and file: commands that it names are about them too.
     #[must_use]
     pub fn about(self, address: Address) -> Self {
         Self { address: Arc::new(address), ..self }
+    }
+
+    /// The command is about the region that its file names.
+    pub fn is_in(&self, file_region: &str) {
+        self.address.is_in(file_region);
     }
 
     /// The text with each command that it names made one about the same account, region and file.

@@ -1,8 +1,11 @@
 //! `destroy`: removes what the stack is made of, after `down`.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use super::down::{Downed, look_for_unseen};
+use tokio::time::Instant;
+
+use super::down::{Downed, any_lives, left};
 use crate::cloud::{Cloud, poll};
 use crate::decide::names;
 use crate::decide::workers::Worker;
@@ -77,10 +80,11 @@ fn deletion(kind: Kind, name: &str, id: Option<&str>) -> Change {
 ///
 /// # Errors
 /// The first failure, after everything under way has ended.
-pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, before: &mut Downed) -> Result<()> {
+pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, before: &Downed) -> Result<()> {
     let found = Standing::read(cloud, stack).await?;
     let deleted = |kind: Kind, name: &str, id: Option<&str>| journal.changed(deletion(kind, name, id));
-    before.seen.extend(found.leftovers(cloud, stack));
+    let seen = &before.seen;
+    seen.borrow_mut().extend(found.leftovers(cloud, stack));
     let Standing { groups, role, spot, twin, values: names } = found;
     let kinds = role::owned(&role);
     let is_there = spot.is_some() || !groups.is_empty() || !kinds.is_empty() || !names.is_empty();
@@ -106,7 +110,7 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
             // The one that holds it back may have been launched just before the template went, and show itself only now.
             let end_late = async || {
                 let workers = worker::observe(cloud, stack).await?;
-                end(cloud, &workers, journal).await.map(drop)
+                end(cloud, &workers, seen, journal).await.map(drop)
             };
             security_group::destroy(cloud, &group, end_late).await?;
             deleted(Kind::SecurityGroup, &names::base(stack), Some(&group.id));
@@ -128,13 +132,12 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
     let (with_launchers, without) = futures::join!(with_launchers, one(twin.as_ref()));
     with_launchers.and(without)?;
     let late = async {
-        let mut workers = Vec::new();
-        if is_there && before.terminated.is_empty() {
-            look_for_unseen(cloud, stack, &mut workers).await?;
+        let workers = if is_there && before.terminated.is_empty() {
+            worker::observe_until(cloud, stack, Instant::now(), any_lives).await?
         } else {
-            workers = worker::observe(cloud, stack).await?;
-        }
-        let late = end(cloud, &workers, journal).await?;
+            worker::observe(cloud, stack).await?
+        };
+        let late = end(cloud, &workers, seen, journal).await?;
         if late.is_empty() { Ok(()) } else { worker::gone(cloud, stack, &late, poll::STATE, |_| ()).await }
     };
     let (late, values) = futures::join!(late, values);
@@ -144,10 +147,16 @@ pub async fn destroy(cloud: &Cloud, stack: &WorkerName, journal: &Journal, befor
 }
 
 /// Ends those that have not ended yet, since they show themselves only now, and answers them.
-async fn end(cloud: &Cloud, workers: &[Worker], journal: &Journal) -> Result<BTreeSet<String>> {
+async fn end(
+    cloud: &Cloud,
+    workers: &[Worker],
+    seen: &RefCell<Vec<Leftover>>,
+    journal: &Journal,
+) -> Result<BTreeSet<String>> {
     let late = workers.iter().filter(|found| !found.state.is_over());
     let late: Vec<&str> = late.map(|found| found.id.as_str()).collect();
     if !late.is_empty() {
+        seen.borrow_mut().extend(late.iter().copied().map(left));
         worker::terminate(cloud, &late, |id| journal.changed(deletion(Kind::Instance, id, Some(id)))).await?;
     }
     Ok(late.into_iter().map(str::to_owned).collect())

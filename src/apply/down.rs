@@ -1,9 +1,11 @@
 //! `down`: ends workers, and waits until they are gone.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::destroy::Standing;
 use crate::cloud::{Cloud, poll};
@@ -33,9 +35,11 @@ pub struct Down<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct Downed {
     /// What was seen to be there and is to go; what is not said to be ended or removed is left when the command fails.
-    pub seen: Vec<Leftover>,
+    pub seen: RefCell<Vec<Leftover>>,
     /// Whether workers may be there that did not show themselves yet: nobody waited for them.
     pub may_miss: bool,
+    /// Workers that live and are not meant: who launched them had seen that others were ended.
+    pub later: Vec<String>,
     /// Instances that were told to end.
     pub terminated: Vec<String>,
     /// Requests that were cancelled.
@@ -51,6 +55,7 @@ pub struct Downed {
 /// An id that is not this stack's; a call's failure; the time ran out.
 pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) -> Result<()> {
     let Down { stack, only, .. } = order;
+    let began = Instant::now();
     // What is to go after them, so that whoever ends before that can say what is left. Where it cannot be read in a moment
     // the workers end all the same.
     let rest =
@@ -62,15 +67,21 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         rest
     );
     let rest = rest.map(|rest| rest.with(templates.as_ref().ok()).leftovers(cloud, stack));
-    done.seen.extend(rest.into_iter().flatten());
+    done.seen.borrow_mut().extend(rest.into_iter().flatten());
     let (mut workers, templates, requests) = (workers?, templates?, requests?);
     let template = templates.spot.filter(launch_template::Observed::is_ours);
-    // `destroy` looks for that itself, when nothing can be launched any more.
-    if !any_lives(&workers) && order.limit.is_some() && order.template_stays && template.is_some() {
-        look_for_unseen(cloud, stack, &mut workers).await?;
+    // An `up` that was killed a moment ago may have launched what no read shows yet. `destroy` looks for that itself, when
+    // nothing can be launched any more.
+    let may_be_late = order.limit.is_some() && order.template_stays && template.is_some();
+    let is_enough = |workers: &[Worker]| {
+        let unknown = unknown(only, workers).filter(|id| is_instance_id(id));
+        if only.is_empty() { any_lives(workers) } else { unknown.count() == 0 }
+    };
+    if may_be_late && !is_enough(&workers) {
+        let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
+        workers = worker::observe_until(cloud, stack, began, is_enough).await?;
     }
-    let known: BTreeSet<&str> = workers.iter().map(|worker| worker.id.as_str()).collect();
-    if let Some(unknown) = only.iter().find(|id| !known.contains(id.as_str())) {
+    if let Some(unknown) = unknown(only, &workers).next() {
         return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
             .hint(format!("its workers: spotctl status --name {stack}")));
     }
@@ -78,10 +89,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let is_meant = |worker: &&Worker| !worker.state.is_over() && (only.is_empty() || only.contains(&worker.id));
     let meant: Vec<&Worker> = workers.iter().filter(is_meant).collect();
     let ids: Vec<&str> = meant.iter().map(|worker| worker.id.as_str()).collect();
-    // What they cost is not known yet.
-    let left =
-        |id: &&str| Leftover { kind: Kind::Instance.words().to_owned(), id: (*id).to_owned(), usd_per_hour: None };
-    done.seen.extend(ids.iter().map(left));
+    done.seen.borrow_mut().extend(ids.iter().copied().map(left));
     done.may_miss = order.limit.is_none() && only.is_empty() && template.is_some();
     let requests = if only.is_empty() { requests } else { Vec::new() };
     // The template's number may lag behind: who follows one that drains or has ended is of the next, and may not show itself yet.
@@ -136,31 +144,57 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let over = |worker: &&Worker| worker.state == State::ShuttingDown;
     let ending = workers.iter().filter(over).filter(|_| only.is_empty()).map(|worker| worker.id.clone());
     let mut pending: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).chain(ending).collect();
-    while !pending.is_empty() {
-        let left = cloud.deadline.left().unwrap_or(limit);
-        let seen = wait_until_gone(cloud, stack, &pending, left, ui).await?;
-        // Launched before this began, by an `up` that was killed, and seen only now. What is of a later generation is not
-        // meant: somebody has turned the stack on again.
-        let is_late = |worker: &&Worker| worker.state.is_live() && worker.generation.is_some_and(|of| of <= generation);
+    // Launched before this began, by an `up` that was killed, and seen only later. What is of a later generation is not meant:
+    // somebody has turned the stack on again.
+    let is_late = |worker: &&Worker| worker.state.is_live() && worker.generation.is_some_and(|of| of <= generation);
+    let mut seen = Vec::new();
+    loop {
+        seen = if !pending.is_empty() {
+            let left = cloud.deadline.left().unwrap_or(limit);
+            wait_until_gone(cloud, stack, &pending, left, ui).await?
+        } else if only.is_empty() && may_be_late && worker::may_hide(began) && !cloud.deadline.is_over() {
+            // The others were gone sooner than one that was launched just before shows itself.
+            let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
+            worker::observe_until(cloud, stack, began, |workers| workers.iter().any(|found| is_late(&found))).await?
+        } else {
+            break;
+        };
         let late: Vec<&str> =
             seen.iter().filter(|_| only.is_empty()).filter(is_late).map(|worker| worker.id.as_str()).collect();
+        if late.is_empty() && pending.is_empty() {
+            break;
+        }
+        done.seen.borrow_mut().extend(late.iter().copied().map(left));
         worker::terminate(cloud, &late, |id| done.terminated.push(id.to_owned())).await?;
         pending = late.into_iter().map(str::to_owned).collect();
+    }
+    if only.is_empty() {
+        done.may_miss = may_be_late && worker::may_hide(began);
+        let later = seen.iter().filter(|worker| worker.counts() && !done.terminated.contains(&worker.id));
+        done.later = later.map(|worker| worker.id.clone()).collect();
     }
     // After the box's own, which a shutdown from outside makes it leave, and which knows less.
     leave_word().await
 }
 
-/// An `up` that was killed a moment ago may have launched what no read shows yet.
-pub(super) async fn look_for_unseen(cloud: &Cloud, stack: &WorkerName, workers: &mut Vec<Worker>) -> Result<()> {
-    let look = poll::poll(poll::UNSEEN, async || {
-        *workers = worker::observe(cloud, stack).await?;
-        Ok::<_, Error>(if any_lives(workers) { poll::Look::Done(()) } else { poll::Look::Again })
-    });
-    look.await.map(drop)
+/// A worker that is to end; what it costs is not known yet.
+pub(super) fn left(id: &str) -> Leftover {
+    Leftover { kind: Kind::Instance.words().to_owned(), id: id.to_owned(), usd_per_hour: None }
 }
 
-fn any_lives(workers: &[Worker]) -> bool {
+/// Which of these are none of the workers.
+fn unknown<'a>(only: &'a [String], workers: &[Worker]) -> impl Iterator<Item = &'a String> {
+    let known: BTreeSet<String> = workers.iter().map(|worker| worker.id.clone()).collect();
+    only.iter().filter(move |id| !known.contains(*id))
+}
+
+/// Whether it may be an instance's id (`i-` and hexadecimal digits); what cannot be one need not be looked for.
+fn is_instance_id(text: &str) -> bool {
+    let digits = text.strip_prefix("i-").unwrap_or_default();
+    digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+pub(super) fn any_lives(workers: &[Worker]) -> bool {
     workers.iter().any(|worker| worker.state.is_live())
 }
 

@@ -10,13 +10,13 @@ use secrecy::SecretString;
 use crate::cli::{Failure, signal};
 use crate::cloud::{Cloud, poll};
 use crate::config::{self, LoadError};
-use crate::error::{Error, Findings, Kind, Result};
+use crate::error::{Error, Findings, Kind, Leftover, Result};
 use crate::journal::Journal;
 use crate::plan::{self, Observed, Plan, Trust, Wants};
 use crate::report::{self, Report};
 use crate::resource::{parameters, worker};
 use crate::settings::{GlobalArgs, Settings};
-use crate::spec::{Spec, WorkerName};
+use crate::spec::{Spec, Usd, WorkerName};
 use crate::ui::Ui;
 
 /// A run with a file.
@@ -52,7 +52,7 @@ impl Context {
             Ok(env) => (env, None),
             Err(error) => (None, Some(error)),
         };
-        let settings = Settings::resolve(args, |name| std::env::var(name).ok(), spec.region.as_deref());
+        let settings = settle(ui, args, spec.region.as_deref());
         // A mistake in a file goes before a missing region.
         let cloud = Cloud::connect(&settings).await.map_err(|error| wrong.clone().unwrap_or(error))?;
         let context =
@@ -146,14 +146,26 @@ pub(crate) async fn end_duplicates(
 
 /// The stack that a command is about when no file is needed.
 pub(crate) async fn stack(ui: &Ui, args: &GlobalArgs, name: Option<&WorkerName>) -> Result<(WorkerName, Cloud)> {
-    let (name, region) = if let Some(name) = name {
-        (name.clone(), None)
-    } else {
-        let spec = read(&args.config, ui).map_err(|error| error.hint("or without a file: --name NAME"))?;
-        (spec.name, spec.region)
+    let spec = read(&args.config, ui);
+    let (name, region) = match name {
+        // Where the file is another stack's, or none, it says nothing of where this one is.
+        Some(name) => (name.clone(), spec.ok().filter(|spec| spec.name == *name).and_then(|spec| spec.region)),
+        None => {
+            let spec = spec.map_err(|error| error.hint("or without a file: --name NAME"))?;
+            (spec.name, spec.region)
+        }
     };
-    let settings = Settings::resolve(args, |name| std::env::var(name).ok(), region.as_deref());
+    let settings = settle(ui, args, region.as_deref());
     Ok((name, Cloud::connect(&settings).await?))
+}
+
+/// The settings, told to whoever names other commands.
+fn settle(ui: &Ui, args: &GlobalArgs, file_region: Option<&str>) -> Settings {
+    let settings = Settings::resolve(args, |name| std::env::var(name).ok(), file_region);
+    if let Some(region) = file_region.filter(|_| settings.is_of_file(args, file_region)) {
+        ui.is_in(region);
+    }
+    settings
 }
 
 /// The file, all its mistakes at once.
@@ -232,9 +244,8 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
         let things = things.join(", ");
         error = error.hint(format!("AWS has not said whether it made this; the same command finds out: {things}"));
     }
-    let has_workers = error.leftovers.iter().any(|left| left.kind == "instance");
-    if has_workers {
-        error = error.hint(format!("end the workers: spotctl down --name {stack}"));
+    if let Some(workers) = billed(&error.leftovers) {
+        error = error.hint(format!("what is billed: {workers}; to end it: spotctl down --name {stack}"));
     }
     if !error.leftovers.is_empty() {
         error = error.hint(format!("remove everything: spotctl destroy --name {stack} --yes"));
@@ -243,6 +254,19 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
         error = error.hint("the same command again goes on where this one stopped");
     }
     error
+}
+
+/// Which workers there are and what they cost, the first few; `None` where there are none.
+fn billed(left: &[Leftover]) -> Option<String> {
+    const SHOWN: usize = 5;
+    let price = |price: Usd| format!("{price} USD an hour");
+    let one = |worker: &Leftover| {
+        format!("{} ({})", worker.id, worker.usd_per_hour.map_or_else(|| "the pool's Spot price".to_owned(), price))
+    };
+    let workers: Vec<&Leftover> = left.iter().filter(|left| left.kind == "instance").collect();
+    let mut words: Vec<String> = workers.iter().take(SHOWN).map(|worker| one(worker)).collect();
+    words.extend((workers.len() > SHOWN).then(|| format!("{} more", workers.len() - SHOWN)));
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn is_signal(error: &Error) -> bool {
@@ -255,13 +279,13 @@ pub(crate) async fn guarded(context: &Context, work: impl Future<Output = Result
     match signal::until_signal(work.as_mut()).await {
         Ok(code) => Ok(code),
         Err(error) => {
-            if is_signal(&error) && context.journal.may_have_launched() {
+            if is_signal(&error) && context.journal.is_launching() {
                 // What is under way is launched whether anybody listens or not, and only its answer names it. A second signal
                 // ends that, too.
                 context.journal.stop();
                 context.ui.note("waiting a moment for the answer to what is being launched");
                 let answered = poll::poll(poll::ANSWERED, async || {
-                    let is_open = context.journal.may_have_launched();
+                    let is_open = context.journal.is_launching();
                     Ok::<_, Error>(if is_open { poll::Look::Again } else { poll::Look::Done(()) })
                 });
                 tokio::select! {

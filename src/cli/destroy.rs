@@ -51,7 +51,7 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
         let order = apply::Down { stack: &name, only: &[], limit: Some(limit), template_stays: false };
         apply::down(&cloud, order, ui, &mut done).await?;
         let _waiting = ui.wait("removing the foundation");
-        apply::destroy(&cloud, &name, &journal, &mut done).await?;
+        apply::destroy(&cloud, &name, &journal, &done).await?;
         Ok(0)
     };
     let again = |error: Error| error.hint(format!("the same command goes on: spotctl destroy --name {name} --yes"));

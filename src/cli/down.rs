@@ -46,6 +46,12 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
                 "a worker launched in the last seconds may not show itself yet; to wait for it: spotctl down --name {name}"
             ));
         }
+        if !done.later.is_empty() {
+            ui.note(&format!(
+                "launched meanwhile, and not ended: {}; to end it, too: spotctl down --name {name}",
+                done.later.join(", ")
+            ));
+        }
         Ok(0)
     };
     let again = |error: Error| error.hint(format!("what is left: spotctl status --name {name}"));
@@ -68,7 +74,8 @@ pub(super) fn left(mut error: Error, done: &apply::Downed, deleted: &[Change]) -
     };
     // Seen twice where it was looked for before the workers ended, and after.
     let mut named = BTreeSet::new();
-    let left = done.seen.iter().filter(|left| !is_gone(left) && named.insert((&left.kind, &left.id))).cloned();
+    let seen = done.seen.borrow();
+    let left = seen.iter().filter(|left| !is_gone(left) && named.insert((&left.kind, &left.id))).cloned();
     error.leftovers =
         left.map(|left| Leftover { usd_per_hour: left.usd_per_hour.or(price(&left.id)), ..left }).collect();
     error

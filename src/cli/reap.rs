@@ -3,8 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-
 use super::Outcome;
 use super::context::{end_duplicates, finish, stack};
 use super::regions::{self, Regions};
@@ -76,7 +74,8 @@ async fn in_region(
         Some(name) => BTreeMap::from([(name.to_string(), worker::observe(cloud, name).await?)]),
         None => worker::observe_all(cloud).await?,
     };
-    let (now, grace) = (Timestamp::now(), args.grace.duration());
+    // AWS has stamped the launches, so its clock decides: a wrong one here would end whoever lives, or nobody.
+    let (now, grace) = (cloud.clock.now(), args.grace.duration());
     for (stack, workers) in &stacks {
         let over = expired(workers, now, grace).into_iter().map(|worker| Expired::new(&cloud.region, stack, worker));
         report.borrow_mut().expired.extend(over);

@@ -153,7 +153,7 @@ async fn a_thousand_parameters_are_read_by_tens_and_removed_by_tens() {
         sandbox.say(words);
         apply(&context).await;
         let (gone, calls, trips) =
-            calls_of(&sandbox, apply::destroy(cloud, &spec.name, &context.journal, &mut downed())).await;
+            calls_of(&sandbox, apply::destroy(cloud, &spec.name, &context.journal, &downed())).await;
         assert_eq!(gone.map_err(|error| error.message), Ok(()));
         assert_eq!(calls["DescribeParameters"], 20, "{calls:?}");
         if words == "throttle off" {
@@ -180,7 +180,7 @@ async fn two_hundred_keys_are_written_one_by_one_as_fast_as_aws_takes_them() {
     assert_eq!((calls["GetParametersByPath"], calls["DescribeParameters"]), (21, 4), "{calls:?}");
     assert!(trips <= 21 + 1, "{trips}");
 
-    apply::destroy(&context.cloud, &context.spec.name, &context.journal, &mut downed()).await.unwrap();
+    apply::destroy(&context.cloud, &context.spec.name, &context.journal, &downed()).await.unwrap();
     sandbox.say("throttle on");
     let ((), _, trips) = calls_of(&sandbox, apply(&context)).await;
     // Three a second, which take 67 seconds; `up` gives itself five minutes.

@@ -60,7 +60,7 @@ pub(super) async fn one(ui: &Ui, cloud: &Cloud, name: &WorkerName, report: &mut 
     if let Some(why) = &ledger.refused {
         ui.warn(&format!("what it costs is not known: {why}"));
     }
-    let now = Timestamp::now();
+    let now = cloud.clock.now();
     report.workers = found.iter().map(|worker| Row::new(worker, &ledger, now, false)).collect();
     report.bound = Bound::of_live(&found, &ledger);
     warn_of_expired(ui, name, &found, now);
@@ -122,6 +122,6 @@ pub(super) async fn in_region(cloud: &Cloud) -> Result<Vec<Stack>> {
     }
     let live = found.values().flatten().filter(|worker| worker.state.is_live());
     let ledger = market::ledger(cloud, &live.cloned().collect::<Vec<Worker>>(), disks).await;
-    let now = Timestamp::now();
+    let now = cloud.clock.now();
     Ok(found.iter().map(|(stack, workers)| Stack::new(&cloud.region, stack, workers, &ledger, now)).collect())
 }

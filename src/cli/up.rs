@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::context::{Context, finish, guarded};
 use super::{Outcome, plan};
 use crate::apply::{Run, Wait};
 use crate::decide::classify::{Class, classify};
-use crate::decide::offers::{Ranking, none_left};
+use crate::decide::offers::{Cause, Ranking, none_left};
 use crate::decide::workers::{Goal, Worker};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::plan::{Observed, Plan, Trust, Wants};
 use crate::report::foundation;
 use crate::report::workers::{Bound, Row, Up};
-use crate::resource::by_subject;
 use crate::resource::worker::launch::SUPERSEDED;
+use crate::resource::{by_subject, worker};
 use crate::spec::{Period, Usd, Zone};
 
 /// Arguments of `up`.
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<Zone>,
     /// Highest price in USD an hour; AWS enforces it
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = price)]
     max_price: Option<Usd>,
     /// Buy on demand when no Spot pool can deliver; the highest price holds there too, and must be named
     #[arg(long)]
@@ -54,6 +54,12 @@ pub(crate) struct Args {
     dry_run: bool,
     #[command(flatten)]
     apply: super::apply::Changes,
+}
+
+/// A price that buys something.
+pub(super) fn price(text: &str) -> Result<Usd, String> {
+    let price: Usd = text.parse().map_err(|error: crate::spec::InvalidText| error.to_string())?;
+    if price.micros() == 0 { Err("a price of nothing buys nothing".to_owned()) } else { Ok(price) }
 }
 
 /// A period, or `none`.
@@ -107,7 +113,7 @@ const LONGEST_BOOT: Duration = Duration::from_mins(55);
 pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     if args.wait == Goal::Ready && context.is_rehearsal {
         return Err(Error::usage("`--wait ready` waits for the box to speak, and `--sandbox` runs none")
-            .hint("wait until EC2 says running: spotctl --sandbox up --wait running")
+            .hint("wait until EC2 says running: spotctl up --wait running")
             .into());
     }
     if args.dry_run {
@@ -141,7 +147,16 @@ struct State {
 async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     let mut trust = Trust::Kept;
     loop {
-        match once(context, args, state, trust).await {
+        let result = once(context, args, state, trust).await;
+        // What an answer would have named that got lost, or what the quota is used up by. It must be seen before anything is
+        // planned anew: that may ask another pool, whose token says nothing of it.
+        let is_quota = result.as_ref().is_err_and(|error| error.kind == Kind::Quota) && was_refused(&state.ranking);
+        let late = match &result {
+            Err(_) if context.journal.is_stopped() || context.cloud.deadline.is_over() => None,
+            Err(_) if is_quota || context.journal.may_have_launched() => late_worker(context, state).await,
+            _ => None,
+        };
+        match result {
             // Nothing begins anew after a signal.
             Err(error) if context.journal.is_stopped() => return Err(error),
             Err(error) if trust == Trust::Kept && is_image_gone(&error) => {
@@ -156,9 +171,33 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
             Err(error) if error.code.as_deref() == Some(SUPERSEDED) && !context.cloud.deadline.is_over() => {
                 context.ui.note("another run has changed the foundation meanwhile; beginning anew");
             }
+            Err(error) if error.kind == Kind::Quota && late.is_some() => {
+                let late = late.unwrap_or_default();
+                context.ui.note(&format!("{late} was launched a moment ago and uses the quota; beginning anew"));
+            }
             other => return other,
         }
     }
+}
+
+/// Whether AWS itself said that a quota is used up.
+fn was_refused(ranking: &Ranking) -> bool {
+    ranking.rejected.iter().any(|rejection| rejection.cause == Cause::Refused && rejection.kind == Kind::Quota)
+}
+
+/// One that was launched in the last seconds and that this run has not seen yet.
+async fn late_worker(context: &Context, state: &State) -> Option<String> {
+    let _waiting = context.ui.wait("looking for a worker that was launched in the last seconds");
+    let launched = context.journal.workers().into_iter().map(|(worker, _)| worker.id);
+    let known: BTreeSet<String> = state.workers.iter().map(|worker| worker.id.clone()).chain(launched).collect();
+    let new = |workers: &[Worker]| {
+        let new = workers.iter().find(|worker| worker.counts() && !known.contains(&worker.id));
+        new.map(|worker| worker.id.clone())
+    };
+    let seen =
+        worker::observe_until(&context.cloud, &context.spec.name, Instant::now(), |workers| new(workers).is_some());
+    // Where it cannot be looked for the failure speaks for itself.
+    seen.await.ok().and_then(|workers| new(&workers))
 }
 
 /// Whether a launch was refused because of its image.
@@ -169,7 +208,7 @@ fn is_image_gone(error: &Error) -> bool {
 
 async fn once(context: &Context, args: &Args, state: &mut State, trust: Trust) -> Result<u8> {
     let (observed, plan) = context.plan_to_launch(&args.wants(), trust).await?;
-    super::status::warn_of_expired(&context.ui, &context.spec.name, &observed.workers, Timestamp::now());
+    super::status::warn_of_expired(&context.ui, &context.spec.name, &observed.workers, context.cloud.clock.now());
     state.workers.clone_from(&observed.workers);
     state.ranking = plan.ranking.clone();
     state.known = Some((observed.clone(), plan.clone()));
@@ -202,7 +241,7 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
     let known: BTreeSet<&str> = state.workers.iter().map(|worker| worker.id.as_str()).collect();
     let unknown = launched.iter().filter(|(new, _)| !known.contains(new.id.as_str()));
     workers.extend(unknown.map(|(new, _)| new.clone()));
-    let now = Timestamp::now();
+    let now = context.cloud.clock.now();
     let live: Vec<&Worker> = workers.iter().filter(|worker| worker.state.is_live()).collect();
     // The volumes of what this run launched are the plan's: EC2 shows them only after a while.
     let mut ledger = observed.ledger();
@@ -215,6 +254,8 @@ fn fill(context: &Context, state: &State, report: &mut Up) {
     report.bound = Bound::of_live(live, &ledger);
 }
 
+#[cfg(test)]
+mod hidden;
 #[cfg(test)]
 mod markets;
 #[cfg(test)]

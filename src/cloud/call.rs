@@ -182,21 +182,41 @@ impl Failure {
     }
 }
 
-/// Keeps what the answer's `Date` header says, of the last attempt.
+/// AWS's clock, as the `Date` header of the last answer told it. What is decided by the time that AWS stamps on things has to be
+/// decided by this one: the SDK signs anew where this machine's clock is wrong, so that nothing else says it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct DateOf(Arc<Mutex<Option<Timestamp>>>);
+pub struct Clock(Arc<Mutex<Option<Told>>>);
 
-impl DateOf {
-    /// AWS's clock when it answered; `None` without an answer, or one that does not tell.
+/// What AWS's clock said, and when that was by this machine's own.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    theirs: Timestamp,
+    ours: Timestamp,
+}
+
+impl Clock {
+    /// What it said in the last answer; `None` without an answer, or one that does not tell.
     pub(super) fn told(&self) -> Option<Timestamp> {
+        self.last().map(|told| told.theirs)
+    }
+
+    /// What it says now, to a second; this machine's own where AWS has not told.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let now = Timestamp::now();
+        let theirs = self.last().and_then(|told| now.checked_add(told.ours.duration_until(told.theirs)).ok());
+        theirs.unwrap_or(now)
+    }
+
+    fn last(&self) -> Option<Told> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for DateOf {
+impl Intercept for Clock {
     fn name(&self) -> &'static str {
-        "date of the answer"
+        "AWS's clock"
     }
 
     fn read_before_deserialization(
@@ -207,7 +227,8 @@ impl Intercept for DateOf {
     ) -> Result<(), BoxError> {
         let date =
             context.response().headers().get("date").and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = date;
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            date.map(|theirs| Told { theirs, ours: Timestamp::now() });
         Ok(())
     }
 }

@@ -34,9 +34,12 @@ pub const VISIBLE_LATE: Pace = Pace { limit: Duration::from_mins(2), ..VISIBLE_S
 pub const SETTLED: Duration = Duration::from_secs(10);
 
 /// For an instance that a run which is gone may have launched a moment ago: reads show it within five seconds as a rule, so
-/// that the last look comes after those.
-pub const UNSEEN: Pace =
-    Pace { first: Duration::from_secs(1), slowest: Duration::from_secs(1), limit: Duration::from_millis(5_900) };
+/// that the last look comes after those, also where the looks begin later than the time.
+pub const UNSEEN: Pace = Pace {
+    first: Duration::from_millis(850),
+    slowest: Duration::from_millis(850),
+    limit: Duration::from_millis(5_900),
+};
 
 /// For what AWS lets go of once the instances that used it are gone: their network interfaces outlive them by seconds.
 pub const RELEASED_SOON: Pace =

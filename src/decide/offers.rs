@@ -169,6 +169,8 @@ pub struct Ranking {
     pub rejected: Vec<Rejection>,
     /// How the account stands to the quotas, as far as it was read.
     pub quotas: Vec<Standing>,
+    /// How many workers are wished for in all.
+    pub count: u32,
 }
 
 /// GPUs of this maker run CUDA, which every image of ours and `docker --gpus` are about.

@@ -226,6 +226,13 @@ pub enum Progress<'a> {
     Ending(&'a Worker),
 }
 
+/// Those of the awaited that are not in the list yet.
+#[must_use]
+pub fn unseen<'a>(workers: &[Worker], awaited: &'a BTreeSet<String>) -> Vec<&'a str> {
+    let seen: BTreeSet<&str> = workers.iter().map(|worker| worker.id.as_str()).collect();
+    awaited.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect()
+}
+
 /// Looks at the workers while waiting for `count` of them to reach `goal`. `awaited` are the ids this run launched or
 /// counted on; one that is not in the list yet is not visible yet, which is no reason to worry.
 #[must_use]
@@ -233,8 +240,7 @@ pub fn progress<'a>(workers: &'a [Worker], awaited: &BTreeSet<String>, count: u3
     let extra: BTreeSet<&str> = duplicates(workers).into_iter().map(|worker| worker.id.as_str()).collect();
     let live: Vec<&Worker> =
         workers.iter().filter(|worker| worker.counts() && !extra.contains(worker.id.as_str())).collect();
-    let seen: BTreeSet<&str> = workers.iter().map(|worker| worker.id.as_str()).collect();
-    let unseen = awaited.iter().filter(|id| !seen.contains(id.as_str())).count();
+    let unseen = unseen(workers, awaited).len();
     let there = |worker: &&&Worker| match goal {
         Goal::Launched => true,
         Goal::Running => worker.state == State::Running,

@@ -150,7 +150,7 @@ impl Bound {
                 text,
                 "if forgotten  {} USD: it ends itself {} h after its launch, prices as now",
                 worst.usd.rounded(),
-                worst.hours
+                (worst.hours * 100.0).round() / 100.0
             ),
             (None, Some(total)) => writeln!(
                 text,

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::{ec2_tags, pairs};
 use crate::cloud::{A_PAGE, Cloud, call, each_page, lacking, pages, poll};
@@ -44,6 +45,33 @@ pub async fn observe_all(cloud: &Cloud) -> Result<BTreeMap<String, Vec<Worker>>>
         stacks.entry(stack).or_default().push(worker);
     }
     Ok(stacks)
+}
+
+/// Whether one that was launched before `began` may not show itself yet.
+#[must_use]
+pub fn may_hide(began: Instant) -> bool {
+    began.elapsed() + poll::UNSEEN.slowest <= poll::UNSEEN.limit
+}
+
+/// The workers of the stack as soon as they are enough, or else once every one that was launched before `began` shows itself.
+///
+/// # Errors
+/// A call's failure.
+pub async fn observe_until(
+    cloud: &Cloud,
+    stack: &WorkerName,
+    began: Instant,
+    is_enough: impl Fn(&[Worker]) -> bool,
+) -> Result<Vec<Worker>> {
+    let left = poll::UNSEEN.limit.saturating_sub(began.elapsed());
+    let mut workers = Vec::new();
+    let look = poll::poll(poll::UNSEEN.within(Some(left)).within(cloud.deadline.left()), async || {
+        workers = observe(cloud, stack).await?;
+        Ok::<_, Error>(if is_enough(&workers) { poll::Look::Done(()) } else { poll::Look::Again })
+    });
+    // Whoever has not shown himself by now is not there.
+    look.await?.unwrap_or_default();
+    Ok(workers)
 }
 
 async fn read_all(cloud: &Cloud, by: Filter, doing: &str) -> Result<Vec<Worker>> {

@@ -73,6 +73,63 @@ fn wrong_arguments_are_exit_2_and_json_stays_one_document() {
 }
 
 #[test]
+fn what_a_usage_error_is_about_stands_in_its_message_in_json_too() {
+    let folder = Folder::new();
+    let document = folder.spotctl(&["-o", "json", "status", "--regions", "all"]).exits(2).json();
+    assert!(document["error"]["message"].as_str().is_some_and(|text| text.contains("--stacks")), "{document:#}");
+    let document = folder.spotctl(&["-o", "json", "up", "--max-price", "0"]).exits(2).json();
+    assert!(document["error"]["message"].as_str().is_some_and(|text| text.contains("buys nothing")), "{document:#}");
+}
+
+#[test]
+fn an_address_or_a_region_that_is_none_is_a_mistake_and_no_panic() {
+    let folder = Folder::with(MINIMAL);
+    let keys = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "us-east-1")];
+    for wrong in ["", "nonsense", "ftp://x", "http://"] {
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"] {
+            folder
+                .spotctl_with(&["status"], &[&keys[..], &[(name, wrong)]].concat())
+                .exits(2)
+                .says(&format!("`{name}`"));
+        }
+        let run = folder.spotctl_with(&["status", "-o", "json", "--endpoint-url", wrong], &keys).exits(2);
+        assert_eq!(run.json()["error"]["kind"], "usage", "{run}");
+    }
+    for wrong in ["", "us east", "eu_west_1"] {
+        folder.spotctl_with(&["status", "--region", wrong], &keys).exits(2).says("is no AWS region");
+    }
+}
+
+#[test]
+fn nothing_of_a_dotenv_is_shown_that_is_named_as_the_file() {
+    let folder = Folder::new();
+    for text in ["TOKEN=hush\nB=1\n", "# c\n\nexport TOKEN=hush: x\n", "\u{feff}TOKEN=hush\r\n"] {
+        folder.write(".env", text);
+        for more in [&[][..], &["-o", "json"]] {
+            let run = folder.spotctl(&[&["--sandbox", "-c", ".env", "status"], more].concat()).exits(2);
+            run.says("this is a `.env`").does_not_say("hush");
+        }
+    }
+}
+
+#[test]
+fn a_hint_about_a_named_stack_keeps_the_region_of_the_file() {
+    let folder = Folder::with(&format!("{MINIMAL}region: eu-west-1\n"));
+    let run = folder.spotctl(&["--sandbox", "down", "--no-wait"]).exits(0);
+    assert!(!run.stderr().contains("--region"), "nothing is there, and nothing is hinted at: {run}");
+    folder.spotctl(&["--sandbox", "up"]).exits(0);
+    let run = folder.spotctl(&["--sandbox", "down", "--no-wait"]).exits(0);
+    let hinted = run.stderr();
+    let hinted = hinted.lines().find_map(|line| line.split(": spotctl ").nth(1)).expect("a command");
+    assert_eq!(hinted, "--sandbox --region eu-west-1 down --name w");
+    // Beside the file its own stack is found by name, too; and from anywhere by what the hint says.
+    folder.spotctl(&["--sandbox", "status", "--name", "w", "-o", "json"]).exits(0).says("eu-west-1");
+    folder.spotctl(&["--sandbox", "status", "--name", "other"]).exits(0).says("us-east-1");
+    std::fs::remove_file(folder.path().join("spotctl.yaml")).expect("removing the file");
+    folder.spotctl(&hinted.split(' ').collect::<Vec<_>>()).exits(0).does_not_say("us-east-1");
+}
+
+#[test]
 fn destroy_without_a_terminal_asks_for_yes() {
     let folder = Folder::with(MINIMAL);
     folder.spotctl(&["--sandbox", "destroy"]).exits(2).says("--yes").says("nothing was changed");

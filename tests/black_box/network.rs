@@ -157,6 +157,24 @@ fn a_clock_ten_minutes_off_keeps_nobody_from_anything() {
     }
 }
 
+#[test]
+fn reap_ends_by_the_clock_that_stamped_the_launch_and_not_by_a_wrong_one_of_this_machine() {
+    // A fresh worker, as old here as nine hours ahead make it; then one that is over, for AWS alone.
+    for (clock, later, live) in
+        [("clock -9h", "clock +1m", 1), ("clock -9h", "clock +3h", 0), ("clock +9h", "clock +3h", 0)]
+    {
+        let aws = Served::with(MINIMAL);
+        aws.weather("profile-delay 0s");
+        aws.weather(clock);
+        aws.spotctl(&["up", "--ttl", "2h"]).exits(0);
+        aws.weather(later);
+        aws.weather("signatures strict");
+        aws.spotctl(&["reap"]).exits(0);
+        aws.weather("signatures lax");
+        assert_eq!(aws.live().len(), live, "{clock}, {later}");
+    }
+}
+
 /// A profile whose credentials come from this script.
 fn process(aws: &Served, script: &str) -> [(String, String); 4] {
     aws.folder.write("keys.sh", script);

@@ -76,6 +76,8 @@ fn two_of_three_is_exit_4_and_the_two_are_workers_not_leftovers() {
     let left = column(&document["error"], "leftovers", "kind");
     assert!(!left.contains(&"instance".to_owned()), "{document:#}");
     assert_eq!(aws.live().len(), 2);
+    let hints = document["error"]["hints"].to_string();
+    assert!(hints.contains("spotctl quota request --code L-3819A6DF --count 3"), "{hints}");
 }
 
 #[test]
@@ -214,4 +216,7 @@ fn an_up_that_runs_out_of_time_names_what_exists() {
     assert_eq!(document["workers"].as_array().map(Vec::len), Some(1), "{document:#}");
     let hints = document["error"]["hints"].to_string();
     assert!(hints.contains("spotctl down --name w"), "{hints}");
+    // Whoever reads the error alone knows what it costs.
+    let id = document["workers"][0]["id"].as_str().expect("an id");
+    assert!(hints.contains(&format!("what is billed: {id} (0.")), "{hints}");
 }

@@ -57,6 +57,26 @@ fn verbose_names_the_calls_and_how_often_each_is_made() {
 }
 
 #[test]
+fn data_that_does_not_get_out_is_a_failure_and_a_reader_that_has_enough_is_none() {
+    let folder = Folder::with(MINIMAL);
+    for (stdout, code) in
+        [(std::fs::OpenOptions::new().write(true).open("/dev/full").expect("/dev/full").into(), 1), (closed_pipe(), 0)]
+    {
+        let mut command = folder.command(&["--sandbox", "status", "-o", "json"]);
+        let run = command.stdout::<std::process::Stdio>(stdout).output().expect("running spotctl");
+        let said = String::from_utf8_lossy(&run.stderr);
+        assert_eq!((run.status.code(), said.contains("writing to stdout")), (Some(code), code == 1), "{said}");
+    }
+}
+
+/// The end of a pipe that nobody reads.
+fn closed_pipe() -> std::process::Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
+#[test]
 fn after_a_failure_nothing_is_claimed_that_was_not_looked_at() {
     let folder = Folder::with(MINIMAL);
     let environment = [("AWS_REGION", "us-east-1")];

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use clap::Parser;
+use jiff::Timestamp;
 
 use super::tests::{Only, context_of};
 use super::*;

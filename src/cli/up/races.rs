@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use clap::Parser;
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -206,7 +207,7 @@ impl Stage {
                 let mut done = Downed::default();
                 let work = async {
                     down(cloud, order(stack, false), ui, &mut done).await?;
-                    crate::apply::destroy(cloud, stack, &context.journal, &mut done).await
+                    crate::apply::destroy(cloud, stack, &context.journal, &done).await
                 };
                 cloud.deadline.bound(Box::pin(work)).await
             }
@@ -366,9 +367,15 @@ async fn schedule(race: &Race, stage: &Stage, is_old: bool) -> Result<(), String
             _ => {}
         }
     }
-    // Everything shows itself, and somebody looks.
+    // Everything shows itself.
     pause(Duration::from_secs(6)).await;
     stage.set("template-delay 0s");
+    // Whoever waited until his own worker showed itself has seen what else was in its slot, so that no look is needed.
+    let only_ups = runs.iter().all(|run| matches!(run, Run::Up(..)));
+    if only_ups && stage.live().len() > *race.live.end() {
+        return Err(format!("before a look: {} live: {:?}", stage.live().len(), stage.live()));
+    }
+    // And somebody looks.
     stage.look().await.map_err(|error| format!("status: {}", error.message))?;
     let is_emptied = runs.iter().any(|run| matches!(run, Run::Down | Run::Destroy | Run::Reap));
     let live = stage.live();

@@ -9,6 +9,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use clap::Parser;
+use jiff::Timestamp;
 use regex::Regex;
 use tokio::time::Instant;
 
@@ -22,10 +23,10 @@ use crate::report::Report;
 use crate::report::workers::Status;
 use crate::sandbox::{Sandbox, client};
 
-const FILE: &str = "name: w\ncontainer: {image: i}\ninstance: {types: [g4dn.xlarge]}\n";
+pub(super) const FILE: &str = "name: w\ncontainer: {image: i}\ninstance: {types: [g4dn.xlarge]}\n";
 const CHANGED: &str = "name: w\ncontainer: {image: j}\ninstance: {types: [g4dn.xlarge]}\n";
 
-fn sandbox(weather: &[&str]) -> Sandbox {
+pub(super) fn sandbox(weather: &[&str]) -> Sandbox {
     let sandbox = Sandbox::in_memory();
     for words in weather {
         sandbox.say(words);
@@ -33,7 +34,7 @@ fn sandbox(weather: &[&str]) -> Sandbox {
     sandbox
 }
 
-async fn up(context: &Context, flags: &[&str]) -> Result<Up> {
+pub(super) async fn up(context: &Context, flags: &[&str]) -> Result<Up> {
     let args = Only::parse_from([&["up"], flags].concat()).args;
     let mut state = State::default();
     let deadline = &context.cloud.deadline;
@@ -47,7 +48,7 @@ async fn up(context: &Context, flags: &[&str]) -> Result<Up> {
     }
 }
 
-async fn workers(context: &Context) -> Vec<Worker> {
+pub(super) async fn workers(context: &Context) -> Vec<Worker> {
     crate::resource::worker::observe(&context.cloud, &context.spec.name).await.unwrap()
 }
 
@@ -273,27 +274,34 @@ async fn a_version_that_a_read_shows_and_a_launch_does_not_know_is_waited_for_th
     let (context, rewritten) = rewritten(&sandbox, unknown, 3);
     up(&context, &["--count", "2", "--wait", "launched"]).await.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(workers(&context).await.len(), 2);
-    assert_eq!(*rewritten.count.lock().unwrap(), 3, "no launch met a version that it does not know");
+    assert_eq!(rewritten.count(), 3, "no launch met a version that it does not know");
 }
 
 /// What an answer becomes on its way.
-type Rewrite = fn(&str) -> String;
+pub(super) type Rewrite = fn(&str) -> String;
 
 /// A client whose answers come otherwise than the sandbox gives them, the first so many.
 #[derive(Debug, Clone)]
-struct Rewritten {
+pub(super) struct Rewritten {
     sandbox: SharedHttpClient,
     rewrite: Rewrite,
     most: u32,
     count: Arc<Mutex<u32>>,
 }
 
-fn rewritten(sandbox: &Sandbox, rewrite: Rewrite, most: u32) -> (Context, Rewritten) {
+pub(super) fn rewritten(sandbox: &Sandbox, rewrite: Rewrite, most: u32) -> (Context, Rewritten) {
     let client = Rewritten { sandbox: client::http_client(sandbox.clone()), rewrite, most, count: Arc::default() };
     let config = client::config(sandbox, "us-east-1").http_client(SharedHttpClient::new(client.clone()));
     let mut context = context_of(sandbox, "us-east-1", FILE);
     context.cloud = Cloud::from_config(&config.timeout_config(crate::cloud::patience()).build()).unwrap();
     (context, client)
+}
+
+impl Rewritten {
+    /// How many answers came otherwise.
+    pub(super) fn count(&self) -> u32 {
+        *self.count.lock().unwrap()
+    }
 }
 
 impl HttpClient for Rewritten {
@@ -349,7 +357,7 @@ async fn a_worker_with_ipv6_alone_is_shown_without_an_ipv4_address_and_counts() 
         let sandbox = sandbox(&["profile-delay 0s"]);
         let (context, rewritten) = rewritten(&sandbox, rewrite, u32::MAX);
         let report = up(&context, &[]).await.unwrap_or_else(|error| panic!("{error}"));
-        assert!(*rewritten.count.lock().unwrap() > 0, "no answer had an address");
+        assert!(rewritten.count() > 0, "no answer had an address");
         let document = serde_json::to_value(&report).unwrap();
         assert_eq!(document["workers"][0]["state"], "running", "{document:#}");
         assert!(document["workers"][0]["public_ip"].is_null(), "{document:#}");

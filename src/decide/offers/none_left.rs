@@ -134,8 +134,10 @@ fn no_quota(ranking: &Ranking, rejection: &Rejection, region: &str) -> Error {
         error = error.hint(format!("and {} more: spotctl quota", holders.len() - SHOWN_REASONS));
     }
     let code = quota.map_or_else(String::new, |quota| format!(" --code {}", quota.code));
+    let count = if ranking.count > 1 { format!(" --count {}", ranking.count) } else { String::new() };
     error.hint(format!(
-        "the quota is the account's own limit, not AWS's stock; an increase is free and can take hours: spotctl quota request{code}"
+        "the quota is the account's own limit, not AWS's stock; an increase is free and can take hours: \
+         spotctl quota request{code}{count}"
     ))
 }
 

@@ -320,22 +320,27 @@ async fn attempt(
         };
         match refused.next {
             Next::NextGeneration => move_on(cloud, order, generation, round).await?,
-            Next::Adopt => match adopt(cloud, &token, &doing).await? {
-                Some(worker) if !worker.state.is_over() => {
-                    watch.note(adopted(order, &worker));
-                    watch.launched(&worker);
-                    return Ok(None);
-                }
-                found => {
-                    if found.is_none() {
-                        watch.note(format!(
-                            "an earlier launch had slot {slot}, and AWS shows no worker of it",
-                            slot = slot.number
-                        ));
+            Next::Adopt => {
+                // AWS has launched it, and until it shows itself nobody can name it.
+                watch.under_way(true);
+                is_lost.set(true);
+                let found = adopt(cloud, &token, &doing).await.map_err(|error| error.hint(look_yourself(&token)))?;
+                is_lost.set(false);
+                watch.under_way(false);
+                match found {
+                    Some(worker) if !worker.state.is_over() => {
+                        watch.note(adopted(order, &worker));
+                        watch.launched(&worker);
+                        return Ok(None);
                     }
-                    move_on(cloud, order, generation, round).await?;
+                    Some(_) => {}
+                    None => watch.note(format!(
+                        "an earlier launch had slot {slot}, and AWS shows no worker of it",
+                        slot = slot.number
+                    )),
                 }
-            },
+                move_on(cloud, order, generation, round).await?;
+            }
             _ => {
                 if refused.failure.code.as_deref() == Some("SpotMaxPriceTooLow") {
                     // Nothing launched, but a request that stayed open would launch later.
@@ -449,7 +454,11 @@ fn undecided(last: Option<Failure>, doing: &str, token: &str) -> Error {
     }
     error
         .hint("whether AWS launched it is not known; the same command finds out, and launches no second one")
-        .hint(format!("or look yourself: aws ec2 describe-instances --filters Name=client-token,Values={token}"))
+        .hint(look_yourself(token))
+}
+
+fn look_yourself(token: &str) -> String {
+    format!("or look yourself: aws ec2 describe-instances --filters Name=client-token,Values={token}")
 }
 
 /// Why there is no worker.
