@@ -282,7 +282,7 @@ impl Run<'_> {
             let progress = progress(&workers, awaited, goal.count, goal.goal);
             is_enough.set(progress == Progress::Done);
             let look = match progress {
-                // Another run's worker holds the slot of one that this run has launched: nobody else may look at the pair.
+                // Another run's worker holds the slot of one that this run has launched: perhaps nobody else looks at the pair.
                 Progress::Done
                     if began.elapsed() < poll::VISIBLE_SOON.limit && !unseen(&workers, awaited).is_empty() =>
                 {

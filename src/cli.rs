@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::error::{Error, Kind, Result};
 use crate::report;
 use crate::settings::{Address, Color, GlobalArgs, Output};
+use crate::spec::{InvalidText, Usd};
 use crate::ui::Ui;
 
 pub mod context;
@@ -156,7 +157,7 @@ async fn carry_out(ui: &Ui, cli: Cli) -> u8 {
     let command = cli.command.name();
     match Box::pin(dispatch(ui, cli)).await {
         // What was done is done, but whoever asked has not been told.
-        Ok(0) if let Some(why) = ui.lost() => {
+        Ok(_) if let Some(why) = ui.lost() => {
             ui.error(&Error::new(Kind::Aws, format!("writing to stdout: {why}")));
             Kind::Aws.exit_code()
         }
@@ -260,6 +261,12 @@ fn trace(verbosity: u8) {
     let ours = Targets::new().with_target("spotctl", level);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).compact();
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();
+}
+
+/// A price that buys something.
+fn price(text: &str) -> Result<Usd, String> {
+    let price: Usd = text.parse().map_err(|error: InvalidText| error.to_string())?;
+    if price.micros() == 0 { Err("a price of nothing buys nothing".to_owned()) } else { Ok(price) }
 }
 
 /// Where `init` writes, and where a file that is missing would have been.

@@ -12,6 +12,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityOutput;
+use aws_types::service_config::ServiceConfigKey;
 use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
@@ -76,13 +77,12 @@ impl Cloud {
     /// Makes the clients. Nothing is called yet, credentials are looked for at the first call.
     ///
     /// # Errors
-    /// No region anywhere, the sandbox's state cannot be opened, or a CA bundle or a proxy that is none.
+    /// No region anywhere or one that is none, the sandbox's state cannot be opened, or an endpoint, a CA bundle or a proxy that is none.
     pub async fn connect(settings: &Settings) -> Result<Self> {
         #[cfg(test)]
         if let Some(config) = settings.region.as_deref().and_then(sandbox::hostile::config) {
             return Self::from_config(&config);
         }
-        check_endpoints(settings)?;
         let mut loader =
             aws_config::defaults(BehaviorVersion::latest()).retry_config(retry::base()).timeout_config(patience());
         if let Some(region) = &settings.region {
@@ -103,7 +103,9 @@ impl Cloud {
         } else {
             loader.http_client(http::client(settings.profile.as_deref()).await?)
         };
-        Self::from_config(&loader.load().await)
+        let config = loader.load().await;
+        check_endpoints(&config)?;
+        Self::from_config(&config)
     }
 
     /// Makes the clients from a ready configuration; the tests' way in.
@@ -200,20 +202,25 @@ impl Cloud {
     }
 }
 
-/// The address of a flag, or else those of the environment, which the SDK looks up itself: it panics at an empty one, and takes
-/// another one for AWS that does not answer.
-fn check_endpoints(settings: &Settings) -> Result<()> {
-    let of_flag = settings.endpoint_url.iter().map(|url| ("--endpoint-url".to_owned(), url.clone()));
-    let variables = std::env::vars().filter(|(name, _)| name.starts_with("AWS_ENDPOINT_URL"));
-    let mut told: Vec<(String, String)> = of_flag.collect();
-    if told.is_empty() {
-        told.extend(variables);
+/// What the variables and the profile say is found by each client itself, which panics at an empty address and takes another wrong
+/// one for an AWS that does not answer.
+fn check_endpoints(config: &SdkConfig) -> Result<()> {
+    const SERVICES: [&str; 9] = ["EC2", "SSM", "IAM", "Service Quotas", "STS", "Pricing", "ECR", "SQS", "KMS"];
+    let refuse = |whose: &str, url: &str| {
+        Error::usage(format!("the endpoint of {whose} is no address: `{url}`")).hint(
+            "one is such as http://127.0.0.1:4566, in --endpoint-url, in AWS_ENDPOINT_URL or in the profile's endpoint_url; \
+             what is not meant has to be unset, not empty",
+        )
+    };
+    if let Some(url) = config.endpoint_url() {
+        return if is_address(url) { Ok(()) } else { Err(refuse("all services", url)) };
     }
-    match told.into_iter().find(|(_, url)| !is_address(url)) {
-        None => Ok(()),
-        Some((name, url)) => Err(Error::usage(format!("`{name}` is no address: `{url}`"))
-            .hint("one is such as http://127.0.0.1:4566; a variable that is not meant has to be unset, not empty")),
-    }
+    let told = |service| {
+        let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url");
+        key.build().ok().and_then(|key| config.service_config()?.load_config(key))
+    };
+    let wrong = SERVICES.into_iter().find_map(|service| Some((service, told(service).filter(|url| !is_address(url))?)));
+    wrong.map_or(Ok(()), |(service, url)| Err(refuse(service, &url)))
 }
 
 /// Whether calls can be sent there.

@@ -65,21 +65,12 @@ fn read(path: &Path) -> Result<String, LoadError> {
     })
 }
 
-/// Whether the first line that says something is `KEY=value`, which no file of ours can begin with.
-fn is_env(text: &str) -> bool {
-    let first =
-        text.trim_start_matches('\u{feff}').lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
-    let line = first.unwrap_or_default();
-    let key = line.strip_prefix("export ").unwrap_or(line).split_once('=').map(|(key, _)| key);
-    key.is_some_and(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
-}
-
 /// Reads `text`, the content of `file`, by whose folder `parameters.file` is found.
 ///
 /// # Errors
 /// Every mistake, in the order of their places.
 pub fn parse(text: &str, file: &Path) -> Result<Spec, Findings> {
-    if is_env(text) {
+    if env_file::is_env(text) {
         let finding = Finding::new(0..0, "", "this is a `.env`, not the file that describes the worker");
         // Nothing of it is shown: it holds secrets.
         return Err(Findings::new(file, "", vec![finding.hint("name that one, and this one in it: parameters.file")]));

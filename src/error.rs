@@ -132,14 +132,10 @@ impl Error {
         Self::new(Kind::Usage, message)
     }
 
-    /// The same with one more hint; not where an earlier one names the same command.
+    /// The same with one more hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        let hint = hint.into();
-        let command = hint.rfind(": spotctl ").map(|at| &hint[at..]);
-        if !command.is_some_and(|command| self.hints.iter().any(|known| known.ends_with(command))) {
-            self.hints.push(hint);
-        }
+        self.hints.push(hint.into());
         self
     }
 

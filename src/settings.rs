@@ -77,7 +77,7 @@ pub enum Color {
 pub struct Address {
     /// Option and value, as typed.
     options: Vec<(&'static str, String)>,
-    /// The file's region, where nobody has said another one: a command that names a stack reads no file.
+    /// The file's region, where nobody has said another one: a command that names a stack may find no file.
     file_region: OnceLock<String>,
 }
 
@@ -121,9 +121,10 @@ impl Address {
             let is_command = VERBS.contains(&verb) && !whole.trim_end_matches(NAME).ends_with('`');
             // Up to the end of the command, which stands last on its line, or between backticks.
             let command = rest.split(['\n', '`']).next().unwrap_or_default();
-            // A stack that is named needs no file, and knows no region from it.
+            // A stack that is named, or all of them, need no file; it may not be there, and its region with it.
             let is_named = command.contains("--name ");
-            let region = self.file_region.get().filter(|_| is_named).map(|region| ("--region", region));
+            let needs_none = is_named || ["--all", "--stacks"].iter().any(|flag| command.contains(flag));
+            let region = self.file_region.get().filter(|_| needs_none).map(|region| ("--region", region));
             let typed = self.options.iter().map(|(option, value)| (*option, value));
             let typed = typed.filter(|(option, _)| *option != "--config" || !is_named);
             for (option, value) in typed.chain(region).filter(|(option, _)| is_command && !command.contains(option)) {
@@ -227,6 +228,8 @@ mod tests {
         for (text, expected) in [
             ("spotctl down --name w", "spotctl --region r-1 down --name w"),
             ("spotctl status --name w --region r-2", "spotctl status --name w --region r-2"),
+            ("spotctl reap --all", "spotctl --config a.yaml --region r-1 reap --all"),
+            ("spotctl status --stacks --regions all", "spotctl --config a.yaml status --stacks --regions all"),
             ("spotctl plan", "spotctl --config a.yaml plan"),
         ] {
             assert_eq!(address.complete(text), expected);

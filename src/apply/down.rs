@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::destroy::Standing;
@@ -69,17 +69,21 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let rest = rest.map(|rest| rest.with(templates.as_ref().ok()).leftovers(cloud, stack));
     done.seen.borrow_mut().extend(rest.into_iter().flatten());
     let (mut workers, templates, requests) = (workers?, templates?, requests?);
+    let began_at = cloud.clock.now();
     let template = templates.spot.filter(launch_template::Observed::is_ours);
     // An `up` that was killed a moment ago may have launched what no read shows yet. `destroy` looks for that itself, when
-    // nothing can be launched any more.
+    // nothing can be launched any more, and whoever holds the group back shows itself then.
     let may_be_late = order.limit.is_some() && order.template_stays && template.is_some();
     let is_enough = |workers: &[Worker]| {
         let unknown = unknown(only, workers).filter(|id| is_instance_id(id));
         if only.is_empty() { any_lives(workers) } else { unknown.count() == 0 }
     };
+    // Whether all that was launched before this began has shown itself.
+    let mut is_shown = !may_be_late || !only.is_empty();
     if may_be_late && !is_enough(&workers) {
         let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
         workers = worker::observe_until(cloud, stack, began, is_enough).await?;
+        is_shown |= !is_enough(&workers);
     }
     if let Some(unknown) = unknown(only, &workers).next() {
         return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
@@ -108,7 +112,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let last = unspoken.last();
     let leave_word = async || match template.as_ref().filter(|_| order.template_stays).zip(last) {
         Some((found, worker)) => {
-            let word = LastWord::of(&worker.id, Timestamp::now(), BY_DOWN, worker.timeline.as_deref());
+            let word = LastWord::of(&worker.id, cloud.clock.now(), BY_DOWN, worker.timeline.as_deref());
             launch_template::set_last_word(cloud, &found.id, &word).await
         }
         None => Ok(()),
@@ -134,7 +138,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         worker::mark(cloud, &marked, BY_DOWN),
         costs
     );
-    done.ended = Some((bought, Timestamp::now(), ledger));
+    done.ended = Some((bought, cloud.clock.now(), ledger));
     ended?;
     cancelled?;
     done.cancelled = requests;
@@ -146,13 +150,17 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     let mut pending: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).chain(ending).collect();
     // Launched before this began, by an `up` that was killed, and seen only later. What is of a later generation is not meant:
     // somebody has turned the stack on again.
-    let is_late = |worker: &&Worker| worker.state.is_live() && worker.generation.is_some_and(|of| of <= generation);
+    // An API server's has none, but AWS says in which second it was launched.
+    let is_of_before = |worker: &Worker| began_at.duration_since(worker.launched_at) >= SignedDuration::from_secs(1);
+    let is_before = |worker: &Worker| worker.generation.map_or_else(|| is_of_before(worker), |of| of <= generation);
+    let is_late = |worker: &&Worker| worker.state.is_live() && is_before(worker);
     let mut seen = Vec::new();
     loop {
-        seen = if !pending.is_empty() {
+        let was_waiting = !pending.is_empty();
+        seen = if was_waiting {
             let left = cloud.deadline.left().unwrap_or(limit);
             wait_until_gone(cloud, stack, &pending, left, ui).await?
-        } else if only.is_empty() && may_be_late && worker::may_hide(began) && !cloud.deadline.is_over() {
+        } else if !is_shown && !cloud.deadline.is_over() {
             // The others were gone sooner than one that was launched just before shows itself.
             let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
             worker::observe_until(cloud, stack, began, |workers| workers.iter().any(|found| is_late(&found))).await?
@@ -161,7 +169,8 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         };
         let late: Vec<&str> =
             seen.iter().filter(|_| only.is_empty()).filter(is_late).map(|worker| worker.id.as_str()).collect();
-        if late.is_empty() && pending.is_empty() {
+        is_shown |= late.is_empty() && !was_waiting && began.elapsed() >= poll::SHOWN;
+        if late.is_empty() && !was_waiting {
             break;
         }
         done.seen.borrow_mut().extend(late.iter().copied().map(left));
@@ -169,7 +178,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
         pending = late.into_iter().map(str::to_owned).collect();
     }
     if only.is_empty() {
-        done.may_miss = may_be_late && worker::may_hide(began);
+        done.may_miss = !is_shown;
         let later = seen.iter().filter(|worker| worker.counts() && !done.terminated.contains(&worker.id));
         done.later = later.map(|worker| worker.id.clone()).collect();
     }

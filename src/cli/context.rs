@@ -10,13 +10,13 @@ use secrecy::SecretString;
 use crate::cli::{Failure, signal};
 use crate::cloud::{Cloud, poll};
 use crate::config::{self, LoadError};
-use crate::error::{Error, Findings, Kind, Leftover, Result};
+use crate::error::{Error, Findings, Kind, Result};
 use crate::journal::Journal;
 use crate::plan::{self, Observed, Plan, Trust, Wants};
 use crate::report::{self, Report};
 use crate::resource::{parameters, worker};
 use crate::settings::{GlobalArgs, Settings};
-use crate::spec::{Spec, Usd, WorkerName};
+use crate::spec::{Spec, WorkerName};
 use crate::ui::Ui;
 
 /// A run with a file.
@@ -146,21 +146,35 @@ pub(crate) async fn end_duplicates(
 
 /// The stack that a command is about when no file is needed.
 pub(crate) async fn stack(ui: &Ui, args: &GlobalArgs, name: Option<&WorkerName>) -> Result<(WorkerName, Cloud)> {
-    let spec = read(&args.config, ui);
-    let (name, region) = match name {
-        // Where the file is another stack's, or none, it says nothing of where this one is.
-        Some(name) => (name.clone(), spec.ok().filter(|spec| spec.name == *name).and_then(|spec| spec.region)),
+    let (name, settings) = match name {
+        // Where the file is another stack's it says nothing of where this one is.
+        Some(name) => (name.clone(), settle_without_file(ui, args, |spec| spec.name == *name)),
         None => {
-            let spec = spec.map_err(|error| error.hint("or without a file: --name NAME"))?;
-            (spec.name, spec.region)
+            let spec = read(&args.config, ui).map_err(|error| error.hint("or without a file: --name NAME"))?;
+            (spec.name, settle(ui, args, spec.region.as_deref()))
         }
     };
-    let settings = settle(ui, args, region.as_deref());
     Ok((name, Cloud::connect(&settings).await?))
 }
 
+/// The settings of a command that needs no file: it is looked at for its region alone, and only where nothing else names one.
+pub(super) fn settle_without_file(ui: &Ui, args: &GlobalArgs, is_it: impl Fn(&Spec) -> bool) -> Settings {
+    let settings = settle(ui, args, None);
+    if settings.region.is_some() && !settings.sandbox {
+        return settings;
+    }
+    match config::load(&args.config) {
+        Ok(spec) if is_it(&spec) => settle(ui, args, spec.region.as_deref()),
+        Ok(_) | Err(LoadError::NotFound) => settings,
+        Err(_) => {
+            ui.warn(&format!("`{}` cannot be read, so its region is not known", args.config.display()));
+            settings
+        }
+    }
+}
+
 /// The settings, told to whoever names other commands.
-fn settle(ui: &Ui, args: &GlobalArgs, file_region: Option<&str>) -> Settings {
+pub(super) fn settle(ui: &Ui, args: &GlobalArgs, file_region: Option<&str>) -> Settings {
     let settings = Settings::resolve(args, |name| std::env::var(name).ok(), file_region);
     if let Some(region) = file_region.filter(|_| settings.is_of_file(args, file_region)) {
         ui.is_in(region);
@@ -244,9 +258,6 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
         let things = things.join(", ");
         error = error.hint(format!("AWS has not said whether it made this; the same command finds out: {things}"));
     }
-    if let Some(workers) = billed(&error.leftovers) {
-        error = error.hint(format!("what is billed: {workers}; to end it: spotctl down --name {stack}"));
-    }
     if !error.leftovers.is_empty() {
         error = error.hint(format!("remove everything: spotctl destroy --name {stack} --yes"));
     }
@@ -254,19 +265,6 @@ pub(crate) async fn name_leftovers(context: &Context, mut error: Error) -> Error
         error = error.hint("the same command again goes on where this one stopped");
     }
     error
-}
-
-/// Which workers there are and what they cost, the first few; `None` where there are none.
-fn billed(left: &[Leftover]) -> Option<String> {
-    const SHOWN: usize = 5;
-    let price = |price: Usd| format!("{price} USD an hour");
-    let one = |worker: &Leftover| {
-        format!("{} ({})", worker.id, worker.usd_per_hour.map_or_else(|| "the pool's Spot price".to_owned(), price))
-    };
-    let workers: Vec<&Leftover> = left.iter().filter(|left| left.kind == "instance").collect();
-    let mut words: Vec<String> = workers.iter().take(SHOWN).map(|worker| one(worker)).collect();
-    words.extend((workers.len() > SHOWN).then(|| format!("{} more", workers.len() - SHOWN)));
-    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn is_signal(error: &Error) -> bool {

@@ -48,13 +48,17 @@ pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
         }
         if !done.later.is_empty() {
             ui.note(&format!(
-                "launched meanwhile, and not ended: {}; to end it, too: spotctl down --name {name}",
+                "not ended, since launched meanwhile: {}; to end that, too: spotctl down --name {name}",
                 done.later.join(", ")
             ));
         }
         Ok(0)
     };
-    let again = |error: Error| error.hint(format!("what is left: spotctl status --name {name}"));
+    let look = format!("spotctl status --name {name}");
+    let again = |error: Error| {
+        let is_said = error.hints.iter().any(|hint| hint.ends_with(&look));
+        if is_said { error } else { error.hint(format!("what is left: {look}")) }
+    };
     let result = until_signal(cloud.deadline.bound(Box::pin(work))).await.map_err(again);
     let result = result.map_err(|error| left(error, &done, &[]));
     ended(&mut report, done);

@@ -8,11 +8,10 @@ use clap::ValueEnum;
 use jiff::{SignedDuration, Timestamp};
 
 use super::Outcome;
-use super::context::finish;
+use super::context::{finish, settle_without_file};
 use super::regions::Regions;
 use super::signal::until_signal;
 use crate::cloud::{Cloud, Failure};
-use crate::config::{self, LoadError};
 use crate::decide::catalog::{self, Offer, Sort, Wanted, fits};
 use crate::decide::classify::Class;
 use crate::decide::offers::{Market, suggest, unknown_types};
@@ -22,7 +21,7 @@ use crate::market::price_list;
 use crate::market::survey::{self, Scope, TYPES_TO_SCORE};
 use crate::report::chart::{self, Line};
 use crate::report::prices::{Chart, Failed, History, Prices, Row, Score, places};
-use crate::settings::{GlobalArgs, Output, Settings};
+use crate::settings::{GlobalArgs, Output};
 use crate::spec::{Gib, Period, Usd, Zone};
 use crate::ui::Ui;
 
@@ -54,7 +53,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<Zone>,
     /// Not dearer, in USD an hour
-    #[arg(long, value_name = "USD")]
+    #[arg(long, value_name = "USD", value_parser = super::price)]
     max_price: Option<Usd>,
     /// Order
     #[arg(long, value_enum, default_value_t)]
@@ -170,30 +169,13 @@ impl Args {
 }
 
 pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
-    let cloud = Cloud::connect(&settings(ui, global)).await?;
+    let cloud = Cloud::connect(&settle_without_file(ui, global, |_| true)).await?;
     let mut report = Prices { regions: vec![cloud.region.clone()], ..Prices::default() };
     let result = until_signal(Box::pin(work(ui, &cloud, args, &mut report))).await;
     for note in &report.notes {
         ui.warn(note);
     }
     finish(ui, "prices", &report, result)
-}
-
-/// The file is looked at for its region alone, and only where nothing else names one.
-fn settings(ui: &Ui, global: &GlobalArgs) -> Settings {
-    let resolve = |region: Option<&str>| Settings::resolve(global, |name| std::env::var(name).ok(), region);
-    let settings = resolve(None);
-    if settings.region.is_some() && !settings.sandbox {
-        return settings;
-    }
-    match config::load(&global.config) {
-        Ok(spec) => resolve(spec.region.as_deref()),
-        Err(LoadError::NotFound) => settings,
-        Err(_) => {
-            ui.warn(&format!("`{}` cannot be read, so its region is not known", global.config.display()));
-            settings
-        }
-    }
 }
 
 /// A region's market, and the way to it.

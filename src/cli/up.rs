@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::context::{Context, finish, guarded};
 use super::{Outcome, plan};
 use crate::apply::{Run, Wait};
+use crate::cloud::poll;
 use crate::decide::classify::{Class, classify};
 use crate::decide::offers::{Cause, Ranking, none_left};
 use crate::decide::workers::{Goal, Worker};
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ZONE", value_parser = zone)]
     zone: Option<Zone>,
     /// Highest price in USD an hour; AWS enforces it
-    #[arg(long, value_name = "USD", value_parser = price)]
+    #[arg(long, value_name = "USD", value_parser = super::price)]
     max_price: Option<Usd>,
     /// Buy on demand when no Spot pool can deliver; the highest price holds there too, and must be named
     #[arg(long)]
@@ -54,12 +55,6 @@ pub(crate) struct Args {
     dry_run: bool,
     #[command(flatten)]
     apply: super::apply::Changes,
-}
-
-/// A price that buys something.
-pub(super) fn price(text: &str) -> Result<Usd, String> {
-    let price: Usd = text.parse().map_err(|error: crate::spec::InvalidText| error.to_string())?;
-    if price.micros() == 0 { Err("a price of nothing buys nothing".to_owned()) } else { Ok(price) }
 }
 
 /// A period, or `none`.
@@ -131,9 +126,27 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Outcome {
     let result = result.map_err(|mut error| {
         let running: BTreeSet<&str> = report.workers.iter().map(|row| row.id.as_str()).collect();
         error.leftovers.retain(|left| !running.contains(left.id.as_str()));
-        error
+        match billed(&report.workers) {
+            Some(workers) => {
+                error.hint(format!("what is billed: {workers}; to end it: spotctl down --name {}", report.stack))
+            }
+            None => error,
+        }
     });
     finish(&context.ui, "up", &report, result)
+}
+
+/// Which workers there are and what they cost, the first few; `None` where there are none.
+fn billed(workers: &[Row]) -> Option<String> {
+    const SHOWN: usize = 5;
+    let one = |row: &Row| {
+        let price = row.hourly.and_then(|hourly| hourly.total()).or(row.price_per_hour);
+        let price = price.map_or_else(|| "at a price that is not known".to_owned(), |usd| format!("{usd} USD an hour"));
+        format!("{} ({price})", row.id)
+    };
+    let mut words: Vec<String> = workers.iter().take(SHOWN).map(one).collect();
+    words.extend((workers.len() > SHOWN).then(|| format!("{} more", workers.len() - SHOWN)));
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// What is known so far; the report is made of it, however the work ended.
@@ -146,17 +159,9 @@ struct State {
 
 async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
     let mut trust = Trust::Kept;
+    let mut has_found = false;
     loop {
-        let result = once(context, args, state, trust).await;
-        // What an answer would have named that got lost, or what the quota is used up by. It must be seen before anything is
-        // planned anew: that may ask another pool, whose token says nothing of it.
-        let is_quota = result.as_ref().is_err_and(|error| error.kind == Kind::Quota) && was_refused(&state.ranking);
-        let late = match &result {
-            Err(_) if context.journal.is_stopped() || context.cloud.deadline.is_over() => None,
-            Err(_) if is_quota || context.journal.may_have_launched() => late_worker(context, state).await,
-            _ => None,
-        };
-        match result {
+        match once(context, args, state, trust).await {
             // Nothing begins anew after a signal.
             Err(error) if context.journal.is_stopped() => return Err(error),
             Err(error) if trust == Trust::Kept && is_image_gone(&error) => {
@@ -166,17 +171,28 @@ async fn work(context: &Context, args: &Args, state: &mut State) -> Result<u8> {
                     .ui
                     .warn(&format!("the pinned image {} is gone; looking for another", pinned.unwrap_or_default()));
                 trust = Trust::Nothing;
+                look_for_lost(context, state).await;
             }
             // Another run has applied another file, or this one, meanwhile. It is an end of both: theirs, then this one.
             Err(error) if error.code.as_deref() == Some(SUPERSEDED) && !context.cloud.deadline.is_over() => {
                 context.ui.note("another run has changed the foundation meanwhile; beginning anew");
+                look_for_lost(context, state).await;
             }
-            Err(error) if error.kind == Kind::Quota && late.is_some() => {
-                let late = late.unwrap_or_default();
-                context.ui.note(&format!("{late} was launched a moment ago and uses the quota; beginning anew"));
+            Err(error) if error.kind == Kind::Quota && !has_found && was_refused(&state.ranking) => {
+                // Once: others may go on launching, and the quota is full all the same.
+                has_found = true;
+                let Some(late) = late_worker(context, state).await else { return Err(error) };
+                context.ui.note(&format!("{} was launched a moment ago and uses the quota; beginning anew", late.id));
             }
             other => return other,
         }
+    }
+}
+
+/// Before anything is planned anew: that may ask another pool, whose token says nothing of a launch whose answer got lost.
+async fn look_for_lost(context: &Context, state: &State) {
+    if context.journal.may_have_launched() {
+        late_worker(context, state).await;
     }
 }
 
@@ -185,19 +201,22 @@ fn was_refused(ranking: &Ranking) -> bool {
     ranking.rejected.iter().any(|rejection| rejection.cause == Cause::Refused && rejection.kind == Kind::Quota)
 }
 
-/// One that was launched in the last seconds and that this run has not seen yet.
-async fn late_worker(context: &Context, state: &State) -> Option<String> {
+/// One that was launched in the last seconds and that this run has not seen yet. If `up` launched it, it holds its slot from now
+/// on, even if the next read does not show it.
+async fn late_worker(context: &Context, state: &State) -> Option<Worker> {
     let _waiting = context.ui.wait("looking for a worker that was launched in the last seconds");
     let launched = context.journal.workers().into_iter().map(|(worker, _)| worker.id);
     let known: BTreeSet<String> = state.workers.iter().map(|worker| worker.id.clone()).chain(launched).collect();
-    let new = |workers: &[Worker]| {
-        let new = workers.iter().find(|worker| worker.counts() && !known.contains(&worker.id));
-        new.map(|worker| worker.id.clone())
-    };
+    let new =
+        |workers: &[Worker]| workers.iter().find(|worker| worker.counts() && !known.contains(&worker.id)).cloned();
     let seen =
         worker::observe_until(&context.cloud, &context.spec.name, Instant::now(), |workers| new(workers).is_some());
-    // Where it cannot be looked for the failure speaks for itself.
-    seen.await.ok().and_then(|workers| new(&workers))
+    // Where it cannot be looked for in time the failure speaks for itself.
+    let late = poll::courtesy(seen).await.and_then(Result::ok).and_then(|workers| new(&workers));
+    if let Some(worker) = late.as_ref().filter(|worker| worker.slot.is_some()) {
+        context.journal.launched(worker, None);
+    }
+    late
 }
 
 /// Whether a launch was refused because of its image.

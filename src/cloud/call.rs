@@ -195,7 +195,7 @@ struct Told {
 }
 
 impl Clock {
-    /// What it said in the last answer; `None` without an answer, or one that does not tell.
+    /// What it said last; `None` without an answer that told.
     pub(super) fn told(&self) -> Option<Timestamp> {
         self.last().map(|told| told.theirs)
     }
@@ -227,8 +227,11 @@ impl Intercept for Clock {
     ) -> Result<(), BoxError> {
         let date =
             context.response().headers().get("date").and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            date.map(|theirs| Told { theirs, ours: Timestamp::now() });
+        // What does not tell, such as a proxy's page, leaves what was told before.
+        if let Some(theirs) = date {
+            let told = Told { theirs, ours: Timestamp::now() };
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+        }
         Ok(())
     }
 }

@@ -33,13 +33,13 @@ pub const VISIBLE_LATE: Pace = Pace { limit: Duration::from_mins(2), ..VISIBLE_S
 /// So long reads may at first show something else than this run has written before another run is taken for the reason.
 pub const SETTLED: Duration = Duration::from_secs(10);
 
-/// For an instance that a run which is gone may have launched a moment ago: reads show it within five seconds as a rule, so
-/// that the last look comes after those, also where the looks begin later than the time.
-pub const UNSEEN: Pace = Pace {
-    first: Duration::from_millis(850),
-    slowest: Duration::from_millis(850),
-    limit: Duration::from_millis(5_900),
-};
+/// So late reads show a new instance, as a rule.
+pub const SHOWN: Duration = Duration::from_secs(5);
+
+/// For an instance that a run which is gone may have launched a moment ago: until a look has begun after [`SHOWN`], however long
+/// looks take.
+pub const UNSEEN: Pace =
+    Pace { first: Duration::from_secs(1), slowest: Duration::from_secs(1), limit: Duration::from_mins(2) };
 
 /// For what AWS lets go of once the instances that used it are gone: their network interfaces outlive them by seconds.
 pub const RELEASED_SOON: Pace =

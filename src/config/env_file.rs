@@ -52,6 +52,19 @@ pub(super) fn parse(text: &str, file: &Path) -> Result<BTreeMap<String, SecretSt
     Err(Findings::new(file, &reader.shown, reader.findings))
 }
 
+/// Whether the first line that says something is `KEY=value`, which no file that describes a worker begins with.
+pub(super) fn is_env(text: &str) -> bool {
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let first = lines.into_iter().find(|line| !line.is_empty() && !line.starts_with('#'));
+    first.and_then(|line| line.split_once('=')).is_some_and(|(before, _)| is_key(key_of(before)))
+}
+
+/// The key in what stands before `=`.
+fn key_of(before: &str) -> &str {
+    let key = before.trim();
+    key.strip_prefix("export").filter(|key| key.starts_with([' ', '\t'])).map_or(key, str::trim_start)
+}
+
 struct Reader<'a> {
     rest: &'a str,
     /// The file as far as it was read, line for line, without its values.
@@ -73,8 +86,7 @@ impl Reader<'_> {
             self.refuse_line("no `=` in this line", "one KEY=value a line; a value of several lines stands in quotes");
             return None;
         };
-        let key = before.trim();
-        let key = key.strip_prefix("export").filter(|key| key.starts_with([' ', '\t'])).map_or(key, str::trim_start);
+        let key = key_of(before);
         if !is_key(key) {
             // What stands there may be the middle of a secret, so it is not shown.
             self.refuse_line("what stands before `=` is not a key", "letters, digits and `_`, no digit first");

@@ -27,7 +27,7 @@ pub(super) async fn forgotten(reads: &Reads<'_>) -> Verdict {
         Ok(stacks) => stacks,
         Err(error) => return Verdict::unread(&error),
     };
-    let over = late(&stacks, reads.look.now);
+    let over = late(&stacks, reads.look.cloud.clock.now());
     let workers: Vec<Worker> = over.iter().map(|(_, worker)| (*worker).clone()).collect();
     let ledger = if workers.is_empty() {
         Ledger::default()

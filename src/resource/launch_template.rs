@@ -424,6 +424,10 @@ async fn create(
     match call("CreateLaunchTemplate", request.send()).await {
         Ok(answer) => {
             let template = answer.launch_template().ok_or_else(|| lacking("launchTemplate", "CreateLaunchTemplate"))?;
+            // Whoever took another's id for this one's would look for it in vain, for minutes.
+            if template.launch_template_name().is_some_and(|name| name != desired.name) {
+                return Err(lacking(&desired.name, "CreateLaunchTemplate"));
+            }
             let id = template
                 .launch_template_id()
                 .ok_or_else(|| lacking("launchTemplateId", "CreateLaunchTemplate"))?

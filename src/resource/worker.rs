@@ -47,12 +47,6 @@ pub async fn observe_all(cloud: &Cloud) -> Result<BTreeMap<String, Vec<Worker>>>
     Ok(stacks)
 }
 
-/// Whether one that was launched before `began` may not show itself yet.
-#[must_use]
-pub fn may_hide(began: Instant) -> bool {
-    began.elapsed() + poll::UNSEEN.slowest <= poll::UNSEEN.limit
-}
-
 /// The workers of the stack as soon as they are enough, or else once every one that was launched before `began` shows itself.
 ///
 /// # Errors
@@ -63,13 +57,13 @@ pub async fn observe_until(
     began: Instant,
     is_enough: impl Fn(&[Worker]) -> bool,
 ) -> Result<Vec<Worker>> {
-    let left = poll::UNSEEN.limit.saturating_sub(began.elapsed());
     let mut workers = Vec::new();
-    let look = poll::poll(poll::UNSEEN.within(Some(left)).within(cloud.deadline.left()), async || {
+    let look = poll::poll(poll::UNSEEN.within(cloud.deadline.left()), async || {
+        let is_last = began.elapsed() >= poll::SHOWN;
         workers = observe(cloud, stack).await?;
-        Ok::<_, Error>(if is_enough(&workers) { poll::Look::Done(()) } else { poll::Look::Again })
+        Ok::<_, Error>(if is_last || is_enough(&workers) { poll::Look::Done(()) } else { poll::Look::Again })
     });
-    // Whoever has not shown himself by now is not there.
+    // Where the command's own time ends before, what was seen counts.
     look.await?.unwrap_or_default();
     Ok(workers)
 }

@@ -86,12 +86,19 @@ fn an_address_or_a_region_that_is_none_is_a_mistake_and_no_panic() {
     let folder = Folder::with(MINIMAL);
     let keys = [("AWS_ACCESS_KEY_ID", "k"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "us-east-1")];
     for wrong in ["", "nonsense", "ftp://x", "http://"] {
-        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"] {
-            folder
-                .spotctl_with(&["status"], &[&keys[..], &[(name, wrong)]].concat())
-                .exits(2)
-                .says(&format!("`{name}`"));
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSM"] {
+            let run = folder.spotctl_with(&["status"], &[&keys[..], &[(name, wrong)]].concat());
+            run.exits(2).says(&format!("is no address: `{wrong}`"));
         }
+        // Not ours, and not heeded.
+        folder.spotctl_with(&["--sandbox", "plan"], &[("AWS_ENDPOINT_URL_S3", wrong)]).exits(0);
+        let ignored = [("AWS_ENDPOINT_URL", wrong), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")];
+        folder.spotctl_with(&["--sandbox", "plan"], &ignored).exits(0);
+        folder.write("profile", &format!("[default]\nendpoint_url = {wrong}\n"));
+        let file = folder.path().join("profile");
+        let file = [("AWS_CONFIG_FILE", file.to_str().expect("UTF-8"))];
+        let run = folder.spotctl_with(&["status"], &[&keys[..], &file].concat());
+        run.exits(2).says("is no address");
         let run = folder.spotctl_with(&["status", "-o", "json", "--endpoint-url", wrong], &keys).exits(2);
         assert_eq!(run.json()["error"]["kind"], "usage", "{run}");
     }
@@ -103,7 +110,8 @@ fn an_address_or_a_region_that_is_none_is_a_mistake_and_no_panic() {
 #[test]
 fn nothing_of_a_dotenv_is_shown_that_is_named_as_the_file() {
     let folder = Folder::new();
-    for text in ["TOKEN=hush\nB=1\n", "# c\n\nexport TOKEN=hush: x\n", "\u{feff}TOKEN=hush\r\n"] {
+    let texts = ["TOKEN=hush\nB=1\n", "  # c\n\nexport\tTOKEN=hush: x\n", "\u{feff}TOKEN=hush\r\n", " TOKEN = hush\n"];
+    for text in texts {
         folder.write(".env", text);
         for more in [&[][..], &["-o", "json"]] {
             let run = folder.spotctl(&[&["--sandbox", "-c", ".env", "status"], more].concat()).exits(2);
@@ -123,6 +131,11 @@ fn a_hint_about_a_named_stack_keeps_the_region_of_the_file() {
     let hinted = hinted.lines().find_map(|line| line.split(": spotctl ").nth(1)).expect("a command");
     assert_eq!(hinted, "--sandbox --region eu-west-1 down --name w");
     // Beside the file its own stack is found by name, too; and from anywhere by what the hint says.
+    folder.write("broken.yaml", "name: w\nnonsense: 1\n");
+    folder
+        .spotctl(&["--sandbox", "-c", "broken.yaml", "status", "--name", "w"])
+        .exits(0)
+        .says("its region is not known");
     for (name, region) in [("w", "eu-west-1"), ("other", "us-east-1")] {
         let status = folder.spotctl(&["--sandbox", "status", "--name", name, "-o", "json"]).exits(0).json();
         assert_eq!(status["region"], region);
