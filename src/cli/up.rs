@@ -141,7 +141,10 @@ fn billed(workers: &[Row]) -> Option<String> {
     const SHOWN: usize = 5;
     let one = |row: &Row| {
         let price = row.hourly.and_then(|hourly| hourly.total()).or(row.price_per_hour);
-        let price = price.map_or_else(|| "at a price that is not known".to_owned(), |usd| format!("{usd} USD an hour"));
+        let price = price.map_or_else(
+            || "at a price that is not known".to_owned(),
+            |usd| format!("{} USD an hour", usd.rounded_rate()),
+        );
         format!("{} ({price})", row.id)
     };
     let mut words: Vec<String> = workers.iter().take(SHOWN).map(one).collect();
