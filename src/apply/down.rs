@@ -83,7 +83,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     if may_be_late && !is_enough(&workers) {
         let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
         workers = worker::observe_until(cloud, stack, began, is_enough).await?;
-        is_shown |= !is_enough(&workers);
+        is_shown |= !is_enough(&workers) && began.elapsed() >= poll::SHOWN;
     }
     if let Some(unknown) = unknown(only, &workers).next() {
         return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))

@@ -99,6 +99,11 @@ async fn a_down_whose_time_is_over_before_the_last_launched_can_show_itself_says
     let (result, done) = end(&context, &[]).await;
     assert_eq!(result.map_err(|error| error.message), Ok(()));
     assert_eq!((done.terminated.len(), done.may_miss), (1, true));
+    let context = fresh(&sandbox);
+    context.cloud.deadline.set(Duration::from_secs(3));
+    let (result, done) = end(&context, &[]).await;
+    assert_eq!(result.map_err(|error| error.message), Ok(()));
+    assert_eq!((done.terminated.len(), done.may_miss), (0, true), "nothing was seen");
 }
 
 #[tokio::test(start_paused = true)]
