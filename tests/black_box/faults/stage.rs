@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -127,7 +127,11 @@ impl Stage {
             let mut stream = TcpStream::connect(address)?;
             stream.write_all(request.as_bytes())?;
             let mut answer = String::new();
-            stream.read_to_string(&mut answer).map(|_| answer)
+            // Closed without a word is away, too: it was about to be served when the port closed.
+            match stream.read_to_string(&mut answer)? {
+                0 => Err(io::Error::from(ErrorKind::ConnectionReset)),
+                _ => Ok(answer),
+            }
         };
         let began = Instant::now();
         loop {
