@@ -40,7 +40,7 @@ pub mod increase;
 mod reap;
 
 pub use destroy::destroy;
-pub use down::{Down, Downed, down};
+pub use down::{Down, Downed, down, look_on};
 pub use reap::reap;
 
 /// What an `apply` or `up` works with.
@@ -265,7 +265,7 @@ impl Run<'_> {
         let pace = poll::Pace { limit: goal.limit, ..poll::STATE };
         let mut seen = before;
         let mut patience = LOOKS_FOR_ANOTHER;
-        let (began, is_enough) = (Instant::now(), Cell::new(false));
+        let (began, mut is_enough) = (Instant::now(), false);
         // A worker that has run is no refusal any more when AWS takes it back.
         let mut has_run = BTreeSet::new();
         let answer = poll::poll(pace, async || {
@@ -280,13 +280,12 @@ impl Run<'_> {
                 None => waiting = Some(self.ui.wait(&label)),
             };
             let progress = progress(&workers, awaited, goal.count, goal.goal);
-            is_enough.set(progress == Progress::Done);
+            is_enough = progress == Progress::Done;
+            let unseen = unseen(&workers, awaited);
             let look = match progress {
                 // Another run's worker holds the slot of one that this run has launched: perhaps nobody else looks at the pair.
-                Progress::Done
-                    if began.elapsed() < poll::VISIBLE_SOON.limit && !unseen(&workers, awaited).is_empty() =>
-                {
-                    say(format!("waiting until {} shows itself", unseen(&workers, awaited).join(", ")));
+                Progress::Done if began.elapsed() < poll::VISIBLE_SOON.limit && !unseen.is_empty() => {
+                    say(format!("waiting until {} shows itself", unseen.join(", ")));
                     poll::Look::Again
                 }
                 Progress::Done => poll::Look::Done((None, workers.clone())),
@@ -316,7 +315,7 @@ impl Run<'_> {
             Ok::<_, Error>(look)
         })
         .await?;
-        if answer.is_err() && is_enough.get() {
+        if answer.is_err() && is_enough {
             return Ok((None, seen));
         }
         answer.map_err(|poll::TimedOut| {

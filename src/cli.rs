@@ -230,8 +230,8 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     // What is missing stands on lines of its own.
-    let said = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
-    let said = said.filter(|line| !line.starts_with("[possible values") && !line.starts_with("tip:"));
+    let is_hint = |line: &&str| line.starts_with("[possible values") || line.starts_with("tip:");
+    let said = text.lines().map(str::trim).take_while(|line| !line.is_empty()).filter(|line| !is_hint(line));
     let message = said.collect::<Vec<_>>().join(" ").trim_start_matches("error: ").to_owned();
     let names = Cli::command();
     let command =
@@ -243,7 +243,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
             .lines()
             .skip(1)
             .map(str::trim)
-            .filter(|line| line.starts_with("[possible values") || line.starts_with("tip:"))
+            .filter(is_hint)
             .fold(Error::usage(message), |error, line| error.hint(line.trim_start_matches("tip: "))),
     );
     ExitCode::from(Kind::Usage.exit_code())

@@ -166,12 +166,6 @@ pub const SANDBOX_STATE: &str = ".spotctl/sandbox.json";
 const SANDBOX_REGION: &str = "us-east-1";
 
 impl Settings {
-    /// Whether the region is the file's, and nobody said another.
-    #[must_use]
-    pub fn is_of_file(&self, args: &GlobalArgs, file_region: Option<&str>) -> bool {
-        args.region.is_none() && file_region.is_some() && self.region.as_deref() == file_region
-    }
-
     /// Settles the precedence; `environment` looks up a variable, `file_region` is the file's word.
     pub fn resolve(args: &GlobalArgs, environment: impl Fn(&str) -> Option<String>, file_region: Option<&str>) -> Self {
         let variable = |name: &str| environment(name).filter(|value| !value.is_empty());

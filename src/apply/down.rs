@@ -11,7 +11,7 @@ use super::destroy::Standing;
 use crate::cloud::{Cloud, poll};
 use crate::decide::cost::Ledger;
 use crate::decide::phase::{BY_DOWN, LastWord};
-use crate::decide::workers::{State, Worker};
+use crate::decide::workers::{State, Worker, unseen};
 use crate::error::{Error, Leftover, Result};
 use crate::market;
 use crate::resource::{Kind, launch_template, worker};
@@ -75,17 +75,15 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     // nothing can be launched any more, and whoever holds the group back shows itself then.
     let may_be_late = order.limit.is_some() && order.template_stays && template.is_some();
     let is_enough = |workers: &[Worker]| {
-        let unknown = unknown(only, workers).filter(|id| is_instance_id(id));
-        if only.is_empty() { any_lives(workers) } else { unknown.count() == 0 }
+        if only.is_empty() { any_lives(workers) } else { !unseen(workers, only).into_iter().any(is_instance_id) }
     };
     // Whether all that was launched before this began has shown itself.
     let mut is_shown = !may_be_late || !only.is_empty();
     if may_be_late && !is_enough(&workers) {
-        let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
-        workers = worker::observe_until(cloud, stack, began, is_enough).await?;
+        workers = look_on(cloud, stack, ui, began, is_enough).await?;
         is_shown |= !is_enough(&workers) && began.elapsed() >= poll::SHOWN;
     }
-    if let Some(unknown) = unknown(only, &workers).next() {
+    if let Some(unknown) = unseen(&workers, only).first() {
         return Err(Error::usage(format!("`{unknown}` is no worker of the stack `{stack}`"))
             .hint(format!("its workers: spotctl status --name {stack}")));
     }
@@ -162,8 +160,7 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
             wait_until_gone(cloud, stack, &pending, left, ui).await?
         } else if !is_shown && !cloud.deadline.is_over() {
             // The others were gone sooner than one that was launched just before shows itself.
-            let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
-            worker::observe_until(cloud, stack, began, |workers| workers.iter().any(|found| is_late(&found))).await?
+            look_on(cloud, stack, ui, began, |workers| workers.iter().any(|found| is_late(&found))).await?
         } else {
             break;
         };
@@ -186,15 +183,24 @@ pub async fn down(cloud: &Cloud, order: Down<'_>, ui: &Ui, done: &mut Downed) ->
     leave_word().await
 }
 
+/// [`worker::observe_until`], told to whoever waits for it.
+///
+/// # Errors
+/// A call's failure.
+pub async fn look_on(
+    cloud: &Cloud,
+    stack: &WorkerName,
+    ui: &Ui,
+    began: Instant,
+    is_enough: impl Fn(&[Worker]) -> bool,
+) -> Result<Vec<Worker>> {
+    let _waiting = ui.wait("looking for a worker that was launched in the last seconds");
+    worker::observe_until(cloud, stack, began, is_enough).await
+}
+
 /// A worker that is to end; what it costs is not known yet.
 pub(super) fn left(id: &str) -> Leftover {
     Leftover { kind: Kind::Instance.words().to_owned(), id: id.to_owned(), usd_per_hour: None }
-}
-
-/// Which of these are none of the workers.
-fn unknown<'a>(only: &'a [String], workers: &[Worker]) -> impl Iterator<Item = &'a String> {
-    let known: BTreeSet<String> = workers.iter().map(|worker| worker.id.clone()).collect();
-    only.iter().filter(move |id| !known.contains(*id))
 }
 
 /// Whether it may be an instance's id (`i-` and hexadecimal digits); what cannot be one need not be looked for.

@@ -176,7 +176,8 @@ pub(super) fn settle_without_file(ui: &Ui, args: &GlobalArgs, is_it: impl Fn(&Sp
 /// The settings, told to whoever names other commands.
 pub(super) fn settle(ui: &Ui, args: &GlobalArgs, file_region: Option<&str>) -> Settings {
     let settings = Settings::resolve(args, |name| std::env::var(name).ok(), file_region);
-    if let Some(region) = file_region.filter(|_| settings.is_of_file(args, file_region)) {
+    let is_it = |region: &&str| args.region.is_none() && settings.region.as_deref() == Some(region);
+    if let Some(region) = file_region.filter(is_it) {
         ui.is_in(region);
     }
     settings

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::Outcome;
-use super::context::{end_duplicates, finish, stack};
+use super::context::{end_duplicates, finish, settle, stack};
 use super::regions::{self, Regions};
 use super::signal::until_signal;
 use crate::apply;
@@ -13,7 +13,7 @@ use crate::decide::workers::expired;
 use crate::error::Result;
 use crate::report::stacks::{Expired, FailedRegion, Found, Reap};
 use crate::resource::worker;
-use crate::settings::{GlobalArgs, Settings};
+use crate::settings::GlobalArgs;
 use crate::spec::{Period, WorkerName};
 use crate::ui::Ui;
 
@@ -39,7 +39,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(ui: &Ui, global: &GlobalArgs, args: &Args) -> Outcome {
     let (name, cloud) = if args.all {
-        let settings = Settings::resolve(global, |name| std::env::var(name).ok(), None);
+        let settings = settle(ui, global, None);
         (None, Cloud::connect(&settings).await?)
     } else {
         let (name, cloud) = stack(ui, global, args.name.as_ref()).await?;

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 
 use super::context::Context;
 use super::status;
-use super::up::tests::{context_of, round_trips, sandbox};
-use crate::apply::{self, Down, Downed, Run};
+use super::up::tests::{context_of, found, round_trips, sandbox};
+use crate::apply::{self, Down, Downed};
 use crate::plan::Wants;
 use crate::report::workers::Status;
 use crate::resource::parameters::{self, Leave};
@@ -62,12 +62,6 @@ async fn calls_of<T>(sandbox: &Sandbox, work: impl Future<Output = T>) -> (T, BT
 fn with_keys(sandbox: &Sandbox, file: &str, count: u32) -> Context {
     let env = (0..count).map(|number| (format!("KEY_{number:04}"), SecretString::from(format!("value {number}"))));
     Context { env: Some(env.collect()), ..context_of(sandbox, REGION, file) }
-}
-
-async fn apply(context: &Context) {
-    let (observed, plan) = context.plan(&Wants::default()).await.unwrap();
-    let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
-    Box::pin(run.foundation(&plan, &observed)).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -140,7 +134,7 @@ fn downed() -> Downed {
 async fn a_thousand_parameters_are_read_by_tens_and_removed_by_tens() {
     let sandbox = sandbox();
     let context = with_keys(&sandbox, FILE, 1000);
-    apply(&context).await;
+    found(&context).await;
     let (cloud, spec) = (&context.cloud, &context.spec);
     let work = parameters::observe(cloud, &spec.parameters.path, &spec.name);
     let (observed, calls, trips) = calls_of(&sandbox, work).await;
@@ -151,7 +145,7 @@ async fn a_thousand_parameters_are_read_by_tens_and_removed_by_tens() {
 
     for words in ["throttle off", "throttle on"] {
         sandbox.say(words);
-        apply(&context).await;
+        found(&context).await;
         let (gone, calls, trips) =
             calls_of(&sandbox, apply::destroy(cloud, &spec.name, &context.journal, &downed())).await;
         assert_eq!(gone.map_err(|error| error.message), Ok(()));
@@ -171,7 +165,7 @@ async fn a_thousand_parameters_are_read_by_tens_and_removed_by_tens() {
 async fn two_hundred_keys_are_written_one_by_one_as_fast_as_aws_takes_them() {
     let sandbox = sandbox();
     let context = with_keys(&sandbox, FILE, 200);
-    let ((), calls, trips) = calls_of(&sandbox, apply(&context)).await;
+    let ((), calls, trips) = calls_of(&sandbox, found(&context)).await;
     assert_eq!(calls["PutParameter"], 200, "{calls:?}");
     // Five at once beside all else.
     assert!(trips <= 200 / 5 + 5, "{trips}");
@@ -182,7 +176,7 @@ async fn two_hundred_keys_are_written_one_by_one_as_fast_as_aws_takes_them() {
 
     apply::destroy(&context.cloud, &context.spec.name, &context.journal, &downed()).await.unwrap();
     sandbox.say("throttle on");
-    let ((), _, trips) = calls_of(&sandbox, apply(&context)).await;
+    let ((), _, trips) = calls_of(&sandbox, found(&context)).await;
     // Three a second, which take 67 seconds; `up` gives itself five minutes.
     assert!(trips < 150 * 20, "{trips}");
 }
@@ -190,13 +184,13 @@ async fn two_hundred_keys_are_written_one_by_one_as_fast_as_aws_takes_them() {
 #[tokio::test(start_paused = true)]
 async fn keys_that_change_their_type_are_deleted_together_and_looked_at_by_name() {
     let sandbox = sandbox();
-    apply(&with_keys(&sandbox, FILE, 50)).await;
+    found(&with_keys(&sandbox, FILE, 50)).await;
     let keys: Vec<String> = (0..50).map(|number| format!("KEY_{number:04}")).collect();
     let plain = format!("{FILE}parameters: {{plain: [{}]}}\n", keys.join(", "));
     // The SDK asks again, and AWS says that the parameter is there.
     sandbox.say("fail PutParameter drop 1");
     let context = with_keys(&sandbox, &plain, 50);
-    let ((), calls, _) = calls_of(&sandbox, apply(&context)).await;
+    let ((), calls, _) = calls_of(&sandbox, found(&context)).await;
     assert_eq!((calls["DeleteParameters"], calls["PutParameter"]), (5, 51), "{calls:?}");
     // Six pages of values and one of names before; nobody reads them all again for one.
     assert_eq!((calls["GetParametersByPath"], calls["DescribeParameters"]), (6, 1), "{calls:?}");

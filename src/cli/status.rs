@@ -4,7 +4,7 @@ use futures::FutureExt;
 use jiff::Timestamp;
 
 use super::Outcome;
-use super::context::{end_duplicates, finish, stack};
+use super::context::{end_duplicates, finish, settle, stack};
 use super::regions::{self, Regions};
 use super::signal::until_signal;
 use crate::cloud::Cloud;
@@ -15,7 +15,7 @@ use crate::market;
 use crate::report::stacks::{FailedRegion, Found, Stack, Stacks};
 use crate::report::workers::{Bound, Resource, Row, Status};
 use crate::resource::{Kind, launch_template, parameters, role, security_group, worker};
-use crate::settings::{GlobalArgs, Settings};
+use crate::settings::GlobalArgs;
 use crate::spec::WorkerName;
 use crate::ui::Ui;
 
@@ -91,7 +91,7 @@ pub(super) fn warn_of_expired(ui: &Ui, name: &WorkerName, workers: &[Worker], no
 }
 
 async fn stacks(ui: &Ui, global: &GlobalArgs, regions: Option<&Regions>) -> Outcome {
-    let settings = Settings::resolve(global, |name| std::env::var(name).ok(), None);
+    let settings = settle(ui, global, None);
     let cloud = Cloud::connect(&settings).await?;
     let mut report = Stacks::default();
     let work = async {

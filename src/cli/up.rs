@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::context::{Context, finish, guarded};
 use super::{Outcome, plan};
-use crate::apply::{Run, Wait};
+use crate::apply::{Run, Wait, look_on};
 use crate::cloud::poll;
 use crate::decide::classify::{Class, classify};
 use crate::decide::offers::{Cause, Ranking, none_left};
@@ -16,8 +16,8 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{Observed, Plan, Trust, Wants};
 use crate::report::foundation;
 use crate::report::workers::{Bound, Row, Up};
+use crate::resource::by_subject;
 use crate::resource::worker::launch::SUPERSEDED;
-use crate::resource::{by_subject, worker};
 use crate::spec::{Period, Usd, Zone};
 
 /// Arguments of `up`.
@@ -207,13 +207,12 @@ fn was_refused(ranking: &Ranking) -> bool {
 /// One that was launched in the last seconds and that this run has not seen yet. If `up` launched it, it holds its slot from now
 /// on, even if the next read does not show it.
 async fn late_worker(context: &Context, state: &State) -> Option<Worker> {
-    let _waiting = context.ui.wait("looking for a worker that was launched in the last seconds");
     let launched = context.journal.workers().into_iter().map(|(worker, _)| worker.id);
     let known: BTreeSet<String> = state.workers.iter().map(|worker| worker.id.clone()).chain(launched).collect();
     let new =
         |workers: &[Worker]| workers.iter().find(|worker| worker.counts() && !known.contains(&worker.id)).cloned();
-    let seen =
-        worker::observe_until(&context.cloud, &context.spec.name, Instant::now(), |workers| new(workers).is_some());
+    let Context { cloud, spec, ui, .. } = context;
+    let seen = look_on(cloud, &spec.name, ui, Instant::now(), |workers| new(workers).is_some());
     // Where it cannot be looked for in time the failure speaks for itself.
     let late = poll::courtesy(seen).await.and_then(Result::ok).and_then(|workers| new(&workers));
     if let Some(worker) = late.as_ref().filter(|worker| worker.slot.is_some()) {
@@ -295,6 +294,7 @@ pub(super) mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::apply::{Down, Downed, down};
     use crate::cloud::Cloud;
     use crate::journal::Journal;
     use crate::sandbox::{Sandbox, client};
@@ -343,6 +343,21 @@ pub(super) mod tests {
         (result, (began.elapsed().as_millis() + LATENCY.as_millis() / 2) / LATENCY.as_millis())
     }
 
+    /// Makes what an `up` launches from, and launches nothing.
+    pub(in crate::cli) async fn found(context: &Context) {
+        let (observed, plan) = context.plan(&Wants::default()).await.unwrap();
+        let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
+        Box::pin(run.foundation(&plan, &observed)).await.unwrap();
+    }
+
+    /// `down` of all, or of these.
+    pub(super) async fn end(context: &Context, only: &[String]) -> (Result<()>, Downed) {
+        let limit = Some(Duration::from_mins(10));
+        let order = Down { stack: &context.spec.name, only, limit, template_stays: true };
+        let mut done = Downed::default();
+        (down(&context.cloud, order, &context.ui, &mut done).await, done)
+    }
+
     async fn up(sandbox: &Sandbox, flags: &[&str]) -> u128 {
         let args = Only::parse_from([&["up"], flags].concat()).args;
         let context = context(sandbox);
@@ -377,11 +392,7 @@ pub(super) mod tests {
             if launched_before {
                 up(&sandbox, &[]).await;
             } else {
-                let context = context(&sandbox);
-                let (observed, plan) = context.plan(&Wants::default()).await.unwrap();
-                let run =
-                    Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
-                run.foundation(&plan, &observed).await.unwrap();
+                found(&context(&sandbox)).await;
             }
             let gone = pinned(&sandbox).await;
             sandbox.set(&["deregister".to_owned(), gone.clone()]).unwrap();
@@ -470,7 +481,6 @@ pub(super) mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn fifty_workers_come_and_go_through_the_buckets_that_aws_throttles_by() {
-        use crate::apply::{Down, Downed, down};
         let sandbox = sandbox();
         for words in ["quota G=1000", "throttle on"] {
             sandbox.say(words);
@@ -478,10 +488,7 @@ pub(super) mod tests {
         up(&sandbox, &["--count", "50"]).await;
         let context = context(&sandbox);
         context.cloud.deadline.set(Duration::from_mins(10));
-        let stack = &context.spec.name;
-        let order = Down { stack, only: &[], limit: Some(Duration::from_mins(10)), template_stays: true };
-        let mut done = Downed::default();
-        let ended = down(&context.cloud, order, &context.ui, &mut done).await;
+        let (ended, done) = end(&context, &[]).await;
         assert_eq!(ended.map_err(|error| error.message), Ok(()));
         assert_eq!(done.terminated.len(), 50);
         let calls = sandbox.calls().unwrap();

@@ -104,7 +104,7 @@ impl Failure {
         let (class, message) = match (&code, error) {
             (Some(code), SdkError::ServiceError(service)) => {
                 let message = service.err().message().unwrap_or("no message").to_owned();
-                let date = header("date").and_then(|text| DateTimeParser::new().parse_timestamp(&text).ok());
+                let date = header("date").as_deref().and_then(date);
                 let off = date.map(|date| Timestamp::now().as_second() - date.as_second());
                 match off {
                     off if !is_clock(code, &message, off) => (classify(code, &message, status), message),
@@ -182,6 +182,11 @@ impl Failure {
     }
 }
 
+/// What a `Date` header says.
+fn date(text: &str) -> Option<Timestamp> {
+    DateTimeParser::new().parse_timestamp(text).ok()
+}
+
 /// AWS's clock, as the `Date` header of the last answer told it. What is decided by the time that AWS stamps on things has to be
 /// decided by this one: the SDK signs anew where this machine's clock is wrong, so that nothing else says it.
 #[derive(Debug, Clone, Default)]
@@ -225,8 +230,7 @@ impl Intercept for Clock {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date =
-            context.response().headers().get("date").and_then(|text| DateTimeParser::new().parse_timestamp(text).ok());
+        let date = context.response().headers().get("date").and_then(date);
         // What does not tell, such as a proxy's page, leaves what was told before.
         if let Some(theirs) = date {
             let told = Told { theirs, ours: Timestamp::now() };

@@ -228,9 +228,9 @@ pub enum Progress<'a> {
 
 /// Those of the awaited that are not in the list yet.
 #[must_use]
-pub fn unseen<'a>(workers: &[Worker], awaited: &'a BTreeSet<String>) -> Vec<&'a str> {
+pub fn unseen<'a>(workers: &[Worker], awaited: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
     let seen: BTreeSet<&str> = workers.iter().map(|worker| worker.id.as_str()).collect();
-    awaited.iter().map(String::as_str).filter(|id| !seen.contains(id)).collect()
+    awaited.into_iter().map(String::as_str).filter(|id| !seen.contains(id)).collect()
 }
 
 /// Looks at the workers while waiting for `count` of them to reach `goal`. `awaited` are the ids this run launched or

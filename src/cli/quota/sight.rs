@@ -37,7 +37,7 @@ impl Source {
             None
         };
         let region = spec.as_ref().and_then(|spec| spec.region.as_deref());
-        let settings = Settings::resolve(global, |name| std::env::var(name).ok(), region);
+        let settings = context::settle(ui, global, region);
         let cloud = Cloud::connect(&settings).await?;
         Ok(Self { spec, settings, cloud })
     }

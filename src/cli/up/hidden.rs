@@ -1,10 +1,10 @@
 //! Workers that AWS has launched and does not show yet, in virtual time: an instance may be missing from a list for five
 //! seconds, and whoever takes it for none leaves it running, or launches another.
 
-use super::tests::context_of;
+use super::tests::{context_of, end, found};
 use super::weather::{FILE, Rewrite, rewritten, sandbox, up, workers};
 use super::*;
-use crate::apply::{Down, Downed, down};
+use crate::apply::Downed;
 use crate::cloud::poll;
 use crate::journal::Journal;
 use crate::sandbox::Sandbox;
@@ -16,10 +16,7 @@ fn fresh(sandbox: &Sandbox) -> Context {
 /// A foundation that shows itself to all, under this weather.
 async fn founded(weather: &[&str]) -> Sandbox {
     let sandbox = sandbox(&["profile-delay 0s"]);
-    let context = fresh(&sandbox);
-    let (observed, plan) = context.plan(&Wants::default()).await.unwrap();
-    let run = Run { cloud: &context.cloud, spec: &context.spec, ui: &context.ui, journal: &context.journal };
-    run.foundation(&plan, &observed).await.unwrap();
+    found(&fresh(&sandbox)).await;
     tokio::time::advance(Duration::from_mins(1)).await;
     for words in weather {
         sandbox.say(words);
@@ -29,14 +26,6 @@ async fn founded(weather: &[&str]) -> Sandbox {
 
 async fn live(context: &Context) -> Vec<String> {
     workers(context).await.into_iter().filter(|worker| worker.state.is_live()).map(|worker| worker.id).collect()
-}
-
-/// `down` of all, or of these.
-async fn end(context: &Context, only: &[String]) -> (Result<()>, Downed) {
-    let limit = Some(Duration::from_mins(10));
-    let order = Down { stack: &context.spec.name, only, limit, template_stays: true };
-    let mut done = Downed::default();
-    (down(&context.cloud, order, &context.ui, &mut done).await, done)
 }
 
 #[tokio::test(start_paused = true)]

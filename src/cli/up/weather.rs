@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use regex::Regex;
 use tokio::time::Instant;
 
-use super::tests::{Only, context_of};
+use super::tests::{Only, context_of, end};
 use super::*;
 use crate::cli::context::name_leftovers;
 use crate::cli::status;
@@ -98,7 +98,6 @@ async fn the_template_follows_a_worker_that_follows_one_that_has_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn down_ends_what_followed_a_worker_that_has_ended_and_shows_itself_only_then() {
-    use crate::apply::{Down, Downed, down};
     let sandbox = sandbox(&["profile-delay 0s"]);
     let fresh = || context_of(&sandbox, "us-east-1", FILE);
     let context = fresh();
@@ -115,10 +114,8 @@ async fn down_ends_what_followed_a_worker_that_has_ended_and_shows_itself_only_t
         (workers(&context).await.iter().filter(|worker| worker.counts()).count(), generation(&context).await),
         (1, 1)
     );
-    let stack = &context.spec.name;
-    let order = Down { stack, only: &[], limit: Some(Duration::from_mins(5)), template_stays: true };
-    let mut done = Downed::default();
-    assert_eq!(down(&context.cloud, order, &context.ui, &mut done).await.map_err(|error| error.message), Ok(()));
+    let (result, _) = end(&context, &[]).await;
+    assert_eq!(result.map_err(|error| error.message), Ok(()));
     tokio::time::advance(Duration::from_mins(1)).await;
     assert_eq!(workers(&context).await.iter().filter(|worker| worker.state.is_live()).count(), 0);
 }
@@ -225,7 +222,6 @@ async fn a_launch_whose_answer_was_lost_is_named_whatever_is_refused_after_it() 
 
 #[tokio::test(start_paused = true)]
 async fn a_down_also_ends_what_was_launched_before_it_and_shows_itself_while_it_waits() {
-    use crate::apply::{Down, Downed, down};
     let sandbox = sandbox(&["profile-delay 0s"]);
     let context = context_of(&sandbox, "us-east-1", FILE);
     up(&context, &["--wait", "launched"]).await.unwrap();
@@ -233,10 +229,8 @@ async fn a_down_also_ends_what_was_launched_before_it_and_shows_itself_while_it_
     sandbox.say("visibility 2s");
     up(&context_of(&sandbox, "us-east-1", FILE), &["--count", "2", "--wait", "launched"]).await.unwrap();
     assert_eq!(workers(&context).await.len(), 1, "the second one is hidden");
-    let stack = &context.spec.name;
-    let order = Down { stack, only: &[], limit: Some(Duration::from_mins(10)), template_stays: true };
-    let mut done = Downed::default();
-    down(&context.cloud, order, &context.ui, &mut done).await.unwrap();
+    let (result, done) = end(&context, &[]).await;
+    result.unwrap();
     assert!(workers(&context).await.iter().all(|worker| !worker.state.is_live()));
     assert_eq!(done.terminated.len(), 2);
 }
